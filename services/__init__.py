@@ -1,0 +1,1 @@
+"""The platform: what services say, how facts travel, how a process runs, and the four services."""
