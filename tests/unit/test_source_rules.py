@@ -15,7 +15,7 @@ IN_A_SLICE = "services/hours/ledger/handlers.py"
 
 def ruff_codes(path: str, code: str) -> set[str]:
     """Lint ``code`` as if it stood at ``path`` in the repository; return the codes of what ruff finds."""
-    command = [BIN / "ruff", "check", "--no-cache", "--output-format", "json", "--stdin-filename", path, "-"]
+    command = [str(BIN / "ruff"), "check", "--no-cache", "--output-format", "json", "--stdin-filename", path, "-"]
     done = subprocess.run(command, cwd=ROOT, input=code, capture_output=True, text=True, check=False)
     return {finding["code"] for finding in json.loads(done.stdout)}
 
@@ -73,7 +73,7 @@ def broken_contracts(tree: Path, modules: dict[str, str]) -> set[str]:
         leaf = tree.joinpath(*parts).with_suffix(".py") if len(parts) > 1 else tree / name / "__init__.py"
         leaf.parent.mkdir(parents=True, exist_ok=True)
         leaf.write_text(code)
-    command = [sys.executable, BIN / "lint-imports", "--no-cache"]
+    command = [sys.executable, str(BIN / "lint-imports"), "--no-cache"]
     environment = {"PYTHONPATH": str(tree), "COLUMNS": "300"}
     done = subprocess.run(command, cwd=tree, env=environment, capture_output=True, text=True, check=False)
     lines = done.stdout.splitlines()
