@@ -1,6 +1,5 @@
 """Declares the events that activities owns: what was offered, who came."""
 
-from datetime import datetime
 from typing import ClassVar, Literal
 
 import msgspec
@@ -10,8 +9,11 @@ from services.contracts.ids import (
     ActivityId,
     ActorId,
     AttendanceId,
+    GraceMinutes,
+    Instant,
     KeyField,
     OrganisationId,
+    Places,
     ServiceType,
     SessionId,
     UnitCode,
@@ -21,7 +23,9 @@ from services.contracts.ids import (
 ACTIVITIES = "activities.activities"
 ATTENDANCE = "activities.attendance"
 
-ProofMethod = Literal["station_code", "personal_card", "one_time_code", "served_confirmation", "leader_list", "self_report"]
+ProofMethod = Literal[
+    "station_code", "personal_card", "one_time_code", "served_confirmation", "leader_list", "self_report"
+]
 """How presence was proved. The first four can be independent; the last two are one side's word."""
 ProofSide = Literal["volunteer", "leader", "station", "served", "other_organisation"]
 """On whose side the giver of a proof stands."""
@@ -42,9 +46,9 @@ class SessionFacts(msgspec.Struct, frozen=True, kw_only=True, gc=False):
 
     session_id: SessionId
     activity_id: ActivityId
-    starts_at: datetime
-    ends_at: datetime
-    grace_minutes: int
+    starts_at: Instant
+    ends_at: Instant
+    grace_minutes: GraceMinutes
     unit_served: UnitCode
     organiser_id: OrganisationId
     station_id: OrganisationId | None
@@ -77,7 +81,7 @@ class SessionPublished(Event, frozen=True, kw_only=True, gc=False):
 
     activity_id: ActivityId
     session: SessionFacts
-    capacity: int
+    capacity: Places
 
 
 class SignedUp(Event, frozen=True, kw_only=True, gc=False):
@@ -105,7 +109,7 @@ class CheckedIn(Event, frozen=True, kw_only=True, gc=False):
     volunteer_id: VolunteerId
     home_unit: UnitCode
     session: SessionFacts
-    at: datetime
+    at: Instant
     proofs: tuple[Proof, ...]
     entered_by: ActorId
     approved_by: ActorId | None
@@ -124,7 +128,7 @@ class CheckedOut(Event, frozen=True, kw_only=True, gc=False):
     volunteer_id: VolunteerId
     home_unit: UnitCode
     session: SessionFacts
-    at: datetime
+    at: Instant
     proofs: tuple[Proof, ...]
     entered_by: ActorId
     approved_by: ActorId | None

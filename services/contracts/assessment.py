@@ -11,7 +11,7 @@ SCORES = "assessment.scores"
 
 
 class IndicatorValue(msgspec.Struct, frozen=True, kw_only=True, gc=False):
-    """One indicator of a score; rationals are strings ``numerator/denominator``, null where not applicable or missing."""
+    """One indicator of a score; rationals are strings ``numerator/denominator``, null where there is no value."""
 
     indicator: str
     numerator: str | None

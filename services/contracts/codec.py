@@ -1,5 +1,6 @@
 """Turns events into CloudEvents bytes and back: the one codec of the platform."""
 
+import re
 from collections.abc import Callable
 from datetime import datetime
 from typing import Any
@@ -18,14 +19,20 @@ class UndeclaredTypeError(Exception):
 
 
 class MalformedEventError(Exception):
-    """The bytes are not the event that the record's type names; the message holds the path to the field, never a value."""
+    """The bytes are not the event that the record's type names; the message holds the field's path, never a value."""
 
 
+_QUOTED_VALUE = re.compile(r"value (['\"]).*\1(?= - at `|$)", re.DOTALL)
 _ENCODE = msgspec.json.Encoder().encode
 _DECODE: dict[str, Callable[[bytes], Envelope[Any]]] = {
     event.TYPE: msgspec.json.Decoder(Envelope[event]).decode  # type: ignore[valid-type]
     for event in BY_TYPE.values()
 }
+
+
+def _without_value(message: str) -> str:
+    """The decoder quotes what it found; that may be personal, so only the path stays."""
+    return _QUOTED_VALUE.sub("value", message)
 
 
 def schema_uri(event_type: str) -> str:
@@ -66,7 +73,9 @@ def decode(event_type: str, value: bytes) -> Envelope[Any]:
     try:
         envelope = decoder(value)
     except msgspec.DecodeError as error:
-        raise MalformedEventError(str(error)) from error
+        raise MalformedEventError(_without_value(str(error))) from None
+    except (UnicodeDecodeError, RecursionError) as error:
+        raise MalformedEventError(type(error).__name__) from None
     if envelope.type != event_type:
         raise MalformedEventError("type differs from the record's header - at `$.type`")
     return envelope

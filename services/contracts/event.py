@@ -1,18 +1,20 @@
 """Defines the base of every event's data and the CloudEvents envelope around it."""
 
-from datetime import datetime
 from typing import ClassVar, Generic, Literal, TypeVar
 
 import msgspec
 
-from services.contracts.ids import EventId
+from services.contracts.ids import (
+    EventId,
+    Instant,
+)
 
 
 class Event(msgspec.Struct, frozen=True, kw_only=True, gc=False, omit_defaults=False):
     """One past fact as its owner published it: frozen, versioned, self-sufficient, without personal data.
 
-    Every subclass names its CloudEvents type (``{owner}.{subject}.{action}.v{N}``), its topic, and the field whose value is
-    the record's key. Contracts only grow: a new field is optional with a default; anything else is a new version.
+    Every subclass names its CloudEvents type (``{owner}.{subject}.{action}.v{N}``), its topic, and the field whose
+    value is the record's key. Contracts only grow: a new field is optional with a default; anything else is a new version.
     """
 
     TYPE: ClassVar[str]
@@ -39,7 +41,7 @@ class Envelope(msgspec.Struct, Generic[D], frozen=True, kw_only=True, gc=False, 
     source: str
     type: str
     subject: str
-    time: datetime
+    time: Instant
     sequence: str
     data: D
     dataschema: str

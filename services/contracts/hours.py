@@ -1,16 +1,19 @@
 """Declares the events that hours owns: what service is worth."""
 
-from datetime import date, datetime
+from datetime import date
 from typing import ClassVar, Literal
 
 from services.contracts.event import Event
 from services.contracts.ids import (
     ActivityId,
     AttendanceId,
+    Count,
     EntryId,
     EventId,
     Grade,
+    Instant,
     KeyField,
+    MinutesOfDay,
     Month,
     OrganisationId,
     ServiceType,
@@ -24,7 +27,7 @@ TIMEOUTS = "hours.timeouts"
 NOTICES = "hours.notices"
 
 EntryKind = Literal["credit", "settlement", "reversal"]
-"""``credit``: served minutes; ``settlement``: a missed check-out settled at its lower bound; ``reversal``: takes one back."""
+"""``credit``: served minutes; ``settlement``: a missed check-out at its lower bound; ``reversal``: takes one back."""
 
 
 class EntryPosted(Event, frozen=True, kw_only=True, gc=False):
@@ -37,12 +40,12 @@ class EntryPosted(Event, frozen=True, kw_only=True, gc=False):
     entry_id: EntryId
     volunteer_id: VolunteerId
     kind: EntryKind
-    minutes: int
+    minutes: MinutesOfDay
     grade: Grade
     state: Literal["settled", "pending"]
     service_date: date
     booking_month: Month
-    recorded_at: datetime
+    recorded_at: Instant
     home_unit: UnitCode
     unit_served: UnitCode
     lane: str
@@ -56,8 +59,8 @@ class EntryPosted(Event, frozen=True, kw_only=True, gc=False):
     reverses: EntryId | None
     cause: EventId
     rule: str
-    ordinal: int
-    chain_number: int
+    ordinal: Count
+    chain_number: Count
     chain_hash: str
 
 
@@ -70,7 +73,7 @@ class AttendanceTimedOut(Event, frozen=True, kw_only=True, gc=False):
 
     volunteer_id: VolunteerId
     attendance_id: AttendanceId
-    due_at: datetime
+    due_at: Instant
 
 
 class NoticeRaised(Event, frozen=True, kw_only=True, gc=False):
@@ -84,4 +87,4 @@ class NoticeRaised(Event, frozen=True, kw_only=True, gc=False):
     notice: Literal["check_out_missing_settled"]
     attendance_id: AttendanceId
     service_date: date
-    minutes: int
+    minutes: MinutesOfDay

@@ -1,6 +1,9 @@
 """Names the ids and small value types that services exchange."""
 
-from typing import Literal, NewType
+from datetime import datetime
+from typing import Annotated, Literal, NewType
+
+from msgspec import Meta
 
 EventId = NewType("EventId", str)
 """Identifies one event for ever: a UUIDv7 for a command's event, a SHA-256 based name for a processor's."""
@@ -18,6 +21,14 @@ ActorId = NewType("ActorId", str)
 """Who entered, approved or proved something: a person's, device's, station's or organisation's id."""
 Month = NewType("Month", str)
 """A calendar month of Asia/Shanghai as ``YYYY-MM``."""
+
+Instant = Annotated[datetime, Meta(tz=True)]
+"""A moment as RFC 3339 with an offset; one without is refused."""
+Count = Annotated[int, Meta(ge=0)]
+Places = Annotated[int, Meta(ge=1, le=10_000)]
+MinutesOfDay = Annotated[int, Meta(ge=-1440, le=1440)]
+"""Minutes that one entry moves: never more than a day's, negative in a reversal."""
+GraceMinutes = Annotated[int, Meta(ge=0, le=240)]
 
 Grade = Literal[0, 1, 2, 3]
 """The evidence grade of an entry, as in the glossary."""

@@ -8,6 +8,7 @@ from services.contracts.ids import (
     AgeBand,
     AreaSystem,
     Channel,
+    Count,
     OrganisationId,
     OrganisationKind,
     UnitCode,
@@ -35,7 +36,7 @@ class UnitRegistered(Event, frozen=True, kw_only=True, gc=False):
 
 
 class RollRecorded(Event, frozen=True, kw_only=True, gc=False):
-    """A unit's roll of retired cadres (离退休干部花名册) was counted: the denominator of participation, never derived."""
+    """A unit's roll of retired cadres (离退休干部花名册) was counted: participation's denominator, never derived."""
 
     TYPE: ClassVar[str] = "registry.roll.recorded.v1"
     TOPIC: ClassVar[str] = ORGANISATIONS
@@ -43,7 +44,7 @@ class RollRecorded(Event, frozen=True, kw_only=True, gc=False):
 
     unit: UnitCode
     as_of: date
-    people: int
+    people: Count
 
 
 class OrganisationRegistered(Event, frozen=True, kw_only=True, gc=False):

@@ -36,8 +36,8 @@ class BatchHandler(Protocol[S, C]):
     """One service's use of the events it consumes. It has no clock and no randomness.
 
     For each batch (records of one partition, in order) the processor opens one transaction, reads the position and the
-    key documents, drops duplicates, then calls ``load`` once, ``decide`` and ``apply`` for each record in order, ``save``
-    once, and commits all with position and outbox. The transaction may run again from the start.
+    key documents, drops duplicates, then calls ``load`` once, ``decide`` and ``apply`` for each record in order,
+    ``save`` once, and commits all with position and outbox. The transaction may run again from the start.
     """
 
     processor: str

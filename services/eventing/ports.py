@@ -50,7 +50,13 @@ class Reads(Protocol):
         ...
 
     async def find(
-        self, collection: str, where: Where, *, sort: Sort = (("_id", 1),), limit: int, fields: Sequence[str] | None = None
+        self,
+        collection: str,
+        where: Where,
+        *,
+        sort: Sort = (("_id", 1),),
+        limit: int,
+        fields: Sequence[str] | None = None,
     ) -> list[Document]:
         """At most ``limit`` documents; ``fields`` keeps only those top-level fields (and ``_id``)."""
         ...
@@ -68,7 +74,7 @@ class Transaction(Reads, Protocol):
         ...
 
     async def update(self, collection: str, changes: Mapping[str, Mapping[str, Any]], *, upsert: bool = False) -> None:
-        """Sets top-level fields of documents by id; a value of ``None`` is stored as null. Missing ids: error unless upsert."""
+        """Sets top-level fields of documents by id (``None`` is stored as null). A missing id is an error unless upsert."""
         ...
 
     async def delete(self, collection: str, ids: Sequence[str]) -> None:
@@ -168,7 +174,7 @@ class LogWriter(Protocol):
     """Appends to the log, idempotently, acknowledged by all in-sync replicas."""
 
     async def append(self, messages: Sequence[Message]) -> None:
-        """Appends in the given order per key and returns when all are acknowledged. Raises ``LogError``: any may be in."""
+        """Appends in the given order per key; returns when all are acknowledged. ``LogError``: any may be in."""
         ...
 
 

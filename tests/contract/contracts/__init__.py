@@ -1,0 +1,1 @@
+"""Contract tests: services still understand each other; generated files are fresh."""
