@@ -135,38 +135,41 @@ def catalogue_page() -> str:
         "beside the code in `services/contracts/schemas` and `services/contracts/examples`.",
     ]
     for topic in TOPICS:
+        lines += ["", f"## `{topic.name}`", ""]
         lines += [
-            "",
-            f"## `{topic.name}`",
-            "",
-            f"Owner: {topic.owner}. Key: {topic.key}. Partitions: {topic.partitions}.",
+            f"Owner: {topic.owner}. Key: {topic.key}. Partitions: {topic.partitions}. Read by: {_readers(topic)}."
         ]
-        lines += [f"Consumers: {_readers(topic)}."]
         for event in (event for event in EVENTS if topic.name == event.TOPIC):
-            lines += [
-                "",
-                f"### `{event.TYPE}`",
-                "",
-                _summary(event),
-                "",
-                "| Field | Type | Required |",
-                "|---|---|---|",
-            ]
-            lines += [_row(field) for field in msgspec.structs.fields(event)]
+            lines += ["", f"### `{event.TYPE}`", "", _summary(event), *_table(event, event.__name__)]
+    lines += ["", "## Parts of events"]
+    parts = {name: event for event in EVENTS for name in event_schema(event)["$defs"] if name != event.__name__}
+    for name, event in sorted(parts.items()):
+        lines += ["", f"### `{name}`", "", event_schema(event)["$defs"][name]["description"], *_table(event, name)]
     return "\n".join(lines) + "\n"
 
 
-def _row(field: msgspec.structs.FieldInfo) -> str:
-    kind = getattr(field.type, "__name__", None) or str(field.type)
-    for noise in (
-        "typing.",
-        "services.contracts.ids.",
-        "services.contracts.activities.",
-        "services.contracts.assessment.",
-        "datetime.",
-    ):
-        kind = kind.replace(noise, "")
-    return f"| `{field.encode_name}` | {kind.replace('|', 'or')} | {'yes' if field.required else 'no'} |"
+def _table(event: type[Event], name: str) -> list[str]:
+    definition = event_schema(event)["$defs"][name]
+    required = definition["required"]
+    rows = [_row(field, schema, required=field in required) for field, schema in definition["properties"].items()]
+    return ["", "| Field | Type | Required |", "|---|---|---|", *rows]
+
+
+def _row(name: str, schema: Json, *, required: bool) -> str:
+    return f"| `{name}` | {_kind(schema)} | {'yes' if required else 'no'} |"
+
+
+def _kind(schema: Json) -> str:
+    """A field's type as a reader says it."""
+    if "$ref" in schema:
+        return f"`{schema['$ref'].rpartition('/')[2]}`"
+    if "anyOf" in schema:
+        return " or ".join(_kind(choice) for choice in schema["anyOf"])
+    if "enum" in schema:
+        return ", ".join(f"`{value}`" for value in schema["enum"])
+    if schema["type"] == "array":
+        return f"list of {_kind(schema['items'])}"
+    return str(schema.get("format", schema["type"]))
 
 
 def to_text(document: Mapping[str, Any]) -> str:

@@ -14,7 +14,8 @@ class Event(msgspec.Struct, frozen=True, kw_only=True, gc=False, omit_defaults=F
     """One past fact as its owner published it: frozen, versioned, self-sufficient, without personal data.
 
     Every subclass names its CloudEvents type (``{owner}.{subject}.{action}.v{N}``), its topic, and the field whose
-    value is the record's key. Contracts only grow: a new field is optional with a default; anything else is a new version.
+    value is the record's key. Contracts only grow: a new field is optional with a default; anything else is a new
+    version.
     """
 
     TYPE: ClassVar[str]

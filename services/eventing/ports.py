@@ -74,7 +74,7 @@ class Transaction(Reads, Protocol):
         ...
 
     async def update(self, collection: str, changes: Mapping[str, Mapping[str, Any]], *, upsert: bool = False) -> None:
-        """Sets top-level fields of documents by id (``None`` is stored as null). A missing id is an error unless upsert."""
+        """Sets top-level fields by id (``None`` is stored as null). A missing id is an error unless upsert."""
         ...
 
     async def delete(self, collection: str, ids: Sequence[str]) -> None:

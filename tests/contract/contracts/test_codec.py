@@ -75,7 +75,7 @@ def test_undeclared_type_is_told_apart_from_a_malformed_event() -> None:
         (("data", "session", "grace_minutes"), -1, "$.data.session.grace_minutes"),
         (("data", "session", "ends_at"), None, "$.data.session.ends_at"),
         (("data", "entry_mode"), SECRET, "$.data.entry_mode"),
-        (("data", "proofs", 0, "method"), f"{SECRET}' - at `$.x", "$.data.proofs[...].method"),
+        (("data", "proofs", 0, "method"), f"{SECRET}' - at `$.x", "$.data.proofs[0].method"),
         (("time",), SECRET, "$.time"),
         (("type",), "activities.attendance.checked_out.v1", "$.type"),
         (("specversion",), "2.0", "$.specversion"),
