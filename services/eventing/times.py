@@ -1,0 +1,19 @@
+"""Writes instants as text that sorts, and reads it back."""
+
+from datetime import UTC, datetime
+
+TEXT_CHARACTERS = 27
+"""``2026-07-01T00:30:00.000000Z``: fixed, so that texts sort as their instants do."""
+
+
+def to_text(at: datetime) -> str:
+    """RFC 3339 in UTC with six digits of fraction and ``Z``; BSON's own dates would lose the microseconds."""
+    assert at.tzinfo is not None
+    return at.astimezone(UTC).replace(tzinfo=None).isoformat(timespec="microseconds") + "Z"
+
+
+def from_text(text: str) -> datetime:
+    """The instant that ``to_text`` wrote, in UTC. Raises ``ValueError`` for any other form."""
+    if len(text) != TEXT_CHARACTERS or text[-1] != "Z":
+        raise ValueError("not a fixed-width UTC time")
+    return datetime.fromisoformat(text)
