@@ -1,0 +1,1 @@
+"""A real broker and a MongoDB-compatible database on one bare machine."""
