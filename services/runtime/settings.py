@@ -1,9 +1,148 @@
-"""Declares the settings that all services share, typed; a service subclasses them."""
+"""Declares the settings that all services share, typed; each service subclasses them."""
 
-from pydantic_settings import BaseSettings, SettingsConfigDict
+import sys
+from pathlib import Path
+from typing import Annotated, ClassVar, Final, Literal, NoReturn, Self, TypeVar
+
+from pydantic import (
+    AfterValidator,
+    BaseModel,
+    BeforeValidator,
+    ConfigDict,
+    Field,
+    SecretStr,
+    ValidationError,
+    model_validator,
+)
+from pydantic_settings import BaseSettings, EnvSettingsSource, NoDecode, PydanticBaseSettingsSource, SettingsConfigDict
+
+EXIT_WRONG_SETTINGS: Final = 78
+"""The process's exit code when a setting is missing or wrong (sysexits.h EX_CONFIG)."""
+DEVELOPMENT_ISSUER: Final = "urn:silver-service:development"
+MEBIBYTE: Final = 1024 * 1024
+
+S = TypeVar("S", bound=BaseSettings)
 
 
-class HttpSettings(BaseSettings):
-    """What an API needs to be told."""
+def _split(value: object) -> object:
+    return tuple(part.strip() for part in value.split(",") if part.strip()) if isinstance(value, str) else value
+
+
+def _mongodb_uri(value: SecretStr) -> SecretStr:
+    if not value.get_secret_value().startswith(("mongodb://", "mongodb+srv://")):
+        raise ValueError("must begin with mongodb:// or mongodb+srv://")
+    return value
+
+
+CommaSeparated = Annotated[tuple[str, ...], NoDecode, BeforeValidator(_split)]
+"""``a,b`` in the environment."""
+MongoUri = Annotated[SecretStr, AfterValidator(_mongodb_uri)]
+Port = Annotated[int, Field(ge=1, le=65535)]
+
+
+class HttpSettings(BaseModel):
+    """What an API needs to be told; a plain model, so that a simulation can make one without an environment.
+
+    Exactly one source of token keys is set: a JWKS itself, a file of it, its URL, or the development key.
+    """
+
+    model_config = ConfigDict(frozen=True)
+
+    environment: Literal["development", "production"] = "production"
+    body_bytes_max: Annotated[int, Field(ge=1)] = MEBIBYTE
+    cors_origins: CommaSeparated = ()
+    jwt_issuer: str = DEVELOPMENT_ISSUER
+    jwt_audience: str = "silver-service"
+    jwt_jwks: str | None = None
+    jwt_jwks_file: Path | None = None
+    jwt_jwks_url: str | None = None
+    jwt_development_key_file: Path | None = None
+    deployment_area: Annotated[str, Field(pattern=r"^([0-9]{2}|[0-9]{4}|[0-9]{6})$")] = "3408"
+    """The area that everything in this deployment lies in; who reads all changes must cover it."""
+
+    @model_validator(mode="after")
+    def check_keys(self) -> Self:
+        """Refuses no or several sources of keys, and what only development may have."""
+        sources = (self.jwt_jwks, self.jwt_jwks_file, self.jwt_jwks_url, self.jwt_development_key_file)
+        if sum(source is not None for source in sources) != 1:
+            raise ValueError("set one of JWT_JWKS, JWT_JWKS_FILE, JWT_JWKS_URL, JWT_DEVELOPMENT_KEY_FILE")
+        if self.environment == "production":
+            _refuse(self.jwt_development_key_file is not None, "JWT_DEVELOPMENT_KEY_FILE is for development only")
+            _refuse(self.jwt_issuer == DEVELOPMENT_ISSUER, "JWT_ISSUER must name the issuer in production")
+            _refuse("*" in self.cors_origins, "CORS_ORIGINS must name its origins in production")
+            _refuse(
+                self.jwt_jwks_url is not None and not self.jwt_jwks_url.startswith("https://"),
+                "JWT_JWKS_URL must begin with https:// in production",
+            )
+        return self
+
+
+class ServiceSettings(HttpSettings, BaseSettings):
+    """Every setting of a service's three processes; ``HOURS_X`` overrides ``X`` for the service hours."""
 
     model_config = SettingsConfigDict(frozen=True, extra="ignore")
+
+    SERVICE: ClassVar[str]
+
+    mongodb_uri: MongoUri
+    mongodb_database: str = ""
+    """Empty: the service's name."""
+    kafka_bootstrap_servers: CommaSeparated
+    host: str = "0.0.0.0"  # noqa: S104 - a container's only network; a laptop's run says 127.0.0.1
+    api_port: Port = 8000
+    processor_port: Port = 8000
+    relay_port: Port = 8000
+    log_level: Literal["debug", "info", "warning", "error"] = "info"
+    development_clock_file: Path | None = None
+
+    @model_validator(mode="after")
+    def check_clock(self) -> Self:
+        """Refuses simulated time where people live in real time."""
+        _refuse(
+            self.environment == "production" and self.development_clock_file is not None,
+            "DEVELOPMENT_CLOCK_FILE is for development only",
+        )
+        return self
+
+    @property
+    def database(self) -> str:
+        """The name of the service's own database."""
+        return self.mongodb_database or self.SERVICE
+
+    @classmethod
+    def settings_customise_sources(
+        cls,
+        settings_cls: type[BaseSettings],
+        init_settings: PydanticBaseSettingsSource,
+        env_settings: PydanticBaseSettingsSource,
+        dotenv_settings: PydanticBaseSettingsSource,  # noqa: ARG003 - pydantic-settings' signature
+        file_secret_settings: PydanticBaseSettingsSource,  # noqa: ARG003
+    ) -> tuple[PydanticBaseSettingsSource, ...]:
+        """What is given, then the service's own variable, then the one for all."""
+        own = EnvSettingsSource(settings_cls, env_prefix=f"{cls.SERVICE}_")
+        return init_settings, own, env_settings
+
+
+def load(settings: type[S], name: str) -> S:
+    """The settings from the environment. If one is wrong: one line on stderr, without its value, and exit 78."""
+    try:
+        return settings()
+    except ValidationError as error:
+        _exit_wrong(name, error)
+
+
+def _exit_wrong(name: str, error: ValidationError) -> NoReturn:
+    wrong = "; ".join(_line(problem["loc"], problem["msg"]) for problem in error.errors(include_input=False))
+    sys.stderr.write(f"{name}: wrong setting: {wrong}\n")
+    sys.stderr.flush()
+    raise SystemExit(EXIT_WRONG_SETTINGS)
+
+
+def _line(location: tuple[int | str, ...], message: str) -> str:
+    name = f"{str(location[0]).upper()}: " if location else ""
+    return name + message.removeprefix("Value error, ")
+
+
+def _refuse(wrong: bool, message: str) -> None:  # noqa: FBT001 - reads as a sentence
+    if wrong:
+        raise ValueError(message)
