@@ -1,0 +1,1 @@
+"""Keeps what service is worth: an append-only ledger in integer minutes."""

@@ -1,0 +1,1 @@
+"""Decides which minutes of a person's day are credited, and to which attendance."""

@@ -1,0 +1,1 @@
+"""Grades the evidence of an attendance."""

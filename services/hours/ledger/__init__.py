@@ -1,0 +1,1 @@
+"""Keeps the ledger: entries, accounts, months, lanes, chains."""

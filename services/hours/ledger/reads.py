@@ -1,0 +1,102 @@
+"""Answers questions about accounts, entries and unit months."""
+
+from collections.abc import Sequence
+
+from services.eventing.ports import Document, Reads, Where
+from services.hours.ledger import store
+from services.hours.ledger.entries import GENESIS, first_misfit
+from services.hours.ledger.rules import GRADES, Account
+from services.hours.ledger.views import ByGrade, UnitMonth, Verification
+from services.runtime.pages import PageRequest
+
+VERIFY_ENTRIES = 1_000
+"""Entries read at a time while a chain is walked, so that memory stays flat."""
+AREA_END = "~"
+"""Sorts after every digit."""
+
+
+async def get_account(reads: Reads, volunteer: str) -> Account | None:
+    """A volunteer's account head; ``None`` if neither registered nor ever served."""
+    document = (await reads.get(store.ACCOUNTS, [volunteer])).get(volunteer)
+    account = store.account_of(document) if document is not None else None
+    return account if account is not None and account.home_unit else None
+
+
+async def list_accounts(reads: Reads, area: str, unit: str | None, page: PageRequest) -> list[tuple[str, Account]]:
+    """At most one more than a page of accounts of an area, by unit and volunteer id."""
+    where: Where = {"home_unit": unit} if unit is not None else _within(area, "home_unit")
+    if page.after is not None:
+        after_unit, after_id = page.after
+        if unit is None:
+            return await _list_across_units(reads, area, str(after_unit), str(after_id), page.limit + 1)
+        where = {**where, "_id": {"$gt": after_id}}
+    documents = await reads.find(store.ACCOUNTS, where, sort=(("home_unit", 1), ("_id", 1)), limit=page.limit + 1)
+    return _accounts(documents)
+
+
+async def _list_across_units(reads: Reads, area: str, unit: str, after: str, limit: int) -> list[tuple[str, Account]]:
+    """The rest of the unit a page ended in, then the units behind it; two indexed reads instead of a scan."""
+    order = (("home_unit", 1), ("_id", 1))
+    rest = await reads.find(store.ACCOUNTS, {"home_unit": unit, "_id": {"$gt": after}}, sort=order, limit=limit)
+    if len(rest) < limit:
+        behind = {"home_unit": {"$gt": unit, "$lt": _area_end(area)}}
+        rest += await reads.find(store.ACCOUNTS, behind, sort=order, limit=limit - len(rest))
+    return _accounts(rest)
+
+
+def _accounts(documents: Sequence[Document]) -> list[tuple[str, Account]]:
+    pairs = ((document["_id"], store.account_of(document)) for document in documents)
+    return [(volunteer, account) for volunteer, account in pairs if account is not None]
+
+
+def _within(area: str, field: str) -> Where:
+    return {field: {"$gt": "", "$lt": AREA_END}} if area == "*" else {field: {"$gte": area, "$lt": _area_end(area)}}
+
+
+def _area_end(area: str) -> str:
+    return AREA_END if area == "*" else area + AREA_END
+
+
+async def list_entries(reads: Reads, volunteer: str, month: str | None, page: PageRequest) -> list[Document]:
+    """At most one more than a page of an account's entries, oldest first."""
+    where: dict[str, object] = {"volunteer_id": volunteer}
+    if page.after is not None:
+        where["chain_number"] = {"$gt": page.after[0]}
+    if month is not None:
+        where["booking_month"] = month
+    return await reads.find(store.ENTRIES, where, sort=(("volunteer_id", 1), ("chain_number", 1)), limit=page.limit + 1)
+
+
+async def verify_account(reads: Reads, volunteer: str, account: Account) -> Verification:
+    """Walks a chain from its start up to the head that ``account`` shows, and adds up its minutes."""
+    number, head, minutes = 0, GENESIS, [0] * GRADES
+    misfit: str | None = None
+    while misfit is None and number < account.entries:
+        where = {"volunteer_id": volunteer, "chain_number": {"$gt": number, "$lte": account.entries}}
+        order = (("volunteer_id", 1), ("chain_number", 1))
+        documents = await reads.find(store.ENTRIES, where, sort=order, limit=VERIFY_ENTRIES)
+        if not documents:
+            break
+        pairs = [store.entry_of(document) for document in documents]
+        misfit = first_misfit(pairs, head=head, number=number)
+        for entry, _ in pairs:
+            minutes[entry.grade] += entry.minutes
+        number, head = number + len(pairs), pairs[-1][1]
+    holds = misfit is None and (number, head, minutes) == (account.entries, account.head, account.minutes)
+    return Verification(volunteer_id=volunteer, holds=holds, entries=number, first_misfit=misfit)
+
+
+async def unit_months(reads: Reads, area: str, month: str) -> list[UnitMonth]:
+    """The month of every unit of an area whose lanes issued anything in it, by unit code."""
+    order = (("unit", 1), ("_id", 1))
+    lanes = await reads.find(store.LANES, _within(area, "unit"), sort=order, limit=store.LANES_MAX)
+    totals: dict[str, tuple[list[int], int]] = {}
+    for lane in lanes:
+        if (part := lane["months"].get(month)) is not None:
+            minutes, entries = totals.get(lane["unit"], ([0] * GRADES, 0))
+            added = [one + other for one, other in zip(minutes, part["minutes"], strict=True)]
+            totals[lane["unit"]] = added, entries + part["entries"]
+    return [
+        UnitMonth(unit=unit, month=month, minutes=sum(minutes), by_grade=ByGrade.of(minutes), entries=entries)
+        for unit, (minutes, entries) in sorted(totals.items())
+    ]

@@ -1,0 +1,124 @@
+"""Loads and saves accounts, their months, entries and lanes in MongoDB documents."""
+
+from collections.abc import Iterable, Mapping, Sequence
+from typing import Any
+
+import msgspec
+
+from services.contracts.hours import EntryPosted
+from services.eventing.ports import Document, Index, Reads, Transaction
+from services.hours.ledger.entries import Entry
+from services.hours.ledger.rules import GRADES, Account, Interval, Posting
+
+ACCOUNTS = "accounts"
+"""Key documents of the processor, by volunteer id: inbox and account head."""
+MONTHS = "account_months"
+ENTRIES = "entries"
+LANES = "lanes"
+COLLECTIONS = (ACCOUNTS, MONTHS, ENTRIES, LANES)
+INDEXES = (
+    Index(ENTRIES, "by_chain", (("volunteer_id", 1), ("chain_number", 1)), unique=True),
+    Index(ACCOUNTS, "by_unit", (("home_unit", 1), ("_id", 1))),
+    Index(ACCOUNTS, "by_due", (("next_due", 1), ("_id", 1))),
+    Index(LANES, "by_unit", (("unit", 1), ("_id", 1))),
+)
+LANES_MAX = 4096
+"""Lanes of one unit: source topics × partitions × what else issues; far below this."""
+_ENTRY_FIELDS = tuple(field.name for field in msgspec.structs.fields(Entry))
+_DAY = tuple[Interval, ...]
+
+
+def account_of(document: Document) -> Account | None:
+    """The account head in a key document; ``None`` where nothing was ever decided for the key."""
+    return msgspec.convert(document, Account) if "home_unit" in document else None
+
+
+def account_fields(account: Account) -> Document:
+    """An account head as the fields of its key document."""
+    fields: Document = msgspec.to_builtins(account)
+    return fields
+
+
+def month_id(volunteer: str, month: str) -> str:
+    """The id of one account's month."""
+    return f"{volunteer}|{month}"
+
+
+def new_month(volunteer: str, month: str) -> Document:
+    """A month of an account in which nothing was credited yet."""
+    return {
+        "_id": month_id(volunteer, month),
+        "volunteer_id": volunteer,
+        "month": month,
+        "minutes": [0] * GRADES,
+        "days": {},
+    }
+
+
+def day_intervals(month: Document, day: str) -> tuple[Interval, ...]:
+    """The intervals that a stored month holds for one service date."""
+    stored = month["days"].get(day)
+    return msgspec.convert(stored, _DAY) if stored is not None else ()
+
+
+def put_day(month: Document, day: str, intervals: tuple[Interval, ...]) -> None:
+    """Replaces one service date in a stored month."""
+    month["days"][day] = msgspec.to_builtins(intervals)
+
+
+def entry_document(posting: Posting) -> Document:
+    """One entry as it is inserted."""
+    entry = posting.entry
+    document = {name: getattr(entry, name) for name in _ENTRY_FIELDS}
+    document["_id"] = document.pop("entry_id")
+    document["chain_hash"] = posting.chain_hash
+    return document
+
+
+def entry_of(document: Mapping[str, Any]) -> tuple[Entry, str]:
+    """A stored entry and its stored hash."""
+    return msgspec.convert({**document, "entry_id": document["_id"]}, Entry), document["chain_hash"]
+
+
+async def load_months(reads: Reads, ids: Iterable[str]) -> dict[str, Document]:
+    """Account-months by id; absent ones are not in the answer."""
+    return await reads.get(MONTHS, ids)
+
+
+async def load_entries(reads: Reads, ids: Iterable[str]) -> dict[str, Entry]:
+    """Entries by id."""
+    return {key: entry_of(document)[0] for key, document in (await reads.get(ENTRIES, ids)).items()}
+
+
+async def append_entries(tx: Transaction, postings: Sequence[Posting]) -> None:
+    """Adds entries; an entry that exists aborts the transaction: nothing is ever overwritten."""
+    await tx.insert(ENTRIES, [entry_document(posting) for posting in postings])
+
+
+async def post_to_lanes(tx: Transaction, postings: Sequence[Posting]) -> None:
+    """Moves the minutes out of their issuing lanes: the other side of the double entry."""
+    ids = {posting.entry.lane for posting in postings}
+    lanes = await tx.get(LANES, ids)
+    for posting in postings:
+        entry = posting.entry
+        lane = lanes.get(entry.lane)
+        if lane is None:
+            lane = lanes[entry.lane] = _new_lane(entry)
+        month = lane["months"].setdefault(entry.booking_month, {"minutes": [0] * GRADES, "entries": 0})
+        month["minutes"][entry.grade] += entry.minutes
+        month["entries"] += 1
+    await tx.replace(LANES, list(lanes.values()))
+
+
+def _new_lane(entry: Entry) -> Document:
+    return {"_id": entry.lane, "unit": entry.home_unit, "open_month": None, "months": {}}
+
+
+def published(entry: Entry, chain_hash: str, **parsed: Any) -> EntryPosted:
+    """The announcement of an entry; ``parsed`` holds ``recorded_at`` and ``service_date`` as time and date."""
+    fields = {name: getattr(entry, name) for name in _PUBLISHED_AS_IS}
+    return EntryPosted(**fields, chain_hash=chain_hash, **parsed)
+
+
+_PARSED = ("chain_hash", "recorded_at", "service_date")
+_PUBLISHED_AS_IS = tuple(f.name for f in msgspec.structs.fields(EntryPosted) if f.name not in _PARSED)

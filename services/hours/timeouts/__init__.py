@@ -1,0 +1,1 @@
+"""Announces the missed check-outs whose time has run out."""
