@@ -1,0 +1,367 @@
+"""Executes one database's requests: snapshot transactions, first writer wins, majority commits, failover."""
+
+import asyncio
+import sys
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import dataclass, field
+from itertools import islice
+from typing import Any, Literal
+
+from services.eventing.ports import AlreadyExistsError, Document, Index, Sort, StoreError, Where
+from tests.support.memory_store import _sort_key, select
+from tests.support.simulation.documents import Body, Documents, Place, UniqueKey, fetched, stored
+from tests.support.simulation.network import Network, Server, UnansweredError
+
+TRANSACTION_LIFETIME_S = 12.0
+"""A transaction that is open longer is aborted, as MongoDB does after a minute; until then its locks hold."""
+ELECTION_S = (0.5, 4.0)
+REPLICATION_S = (0.0005, 0.004)
+SLOW_REPLICATION_MAX_S = 1.5
+WAKEUP_S = (0.001, 0.02)
+TORN_DOCUMENTS = (1, 6)
+"""How many documents a torn scan reads before it looks at a later state."""
+TRIM_COMMITS = 64
+BY_ID: Sort = (("_id", 1),)
+
+
+class AbortedError(Exception):
+    """The server aborted the transaction or never heard of it: the whole of it may be tried again."""
+
+
+@dataclass(eq=False, slots=True)
+class Open:
+    """One transaction at the server. Its snapshot is taken by its first request."""
+
+    session: str
+    number: int
+    snapshot: int
+    ends_at_s: float
+    state: Literal["open", "committed", "aborted"] = "open"
+    writes: dict[Place, Body | None] = field(default_factory=dict)
+    claims: dict[UniqueKey, Place] = field(default_factory=dict)
+    committed_at: int = 0
+
+
+@dataclass(frozen=True, slots=True)
+class Call:
+    """What every request in a transaction says of itself; ``first`` is MongoDB's startTransaction."""
+
+    session: str
+    number: int
+    first: bool
+
+
+@dataclass(frozen=True, slots=True)
+class Query:
+    """A find."""
+
+    collection: str
+    where: Where
+    sort: Sort
+    limit: int
+    fields: tuple[str, ...] | None
+
+
+class StoreServer(Server):
+    """One replica set. ``on_majority`` hears of every commit's writes once no failover can take it back, in order."""
+
+    def __init__(self, network: Network, name: str) -> None:
+        super().__init__(network, name)
+        self.documents = Documents()
+        self.on_majority: Callable[[str, Mapping[Place, Body | None]], None] | None = None
+        self.listeners: dict[str, list[Callable[[], None]]] = {}
+        self.conflicts = 0
+        self.failovers = 0
+        self._sessions: dict[str, Open] = {}
+        self._owners: dict[str, str] = {}
+        self._locks: dict[Place, Open] = {}
+        self._claims: dict[UniqueKey, Open] = {}
+        self._above: list[Open] = []
+        """Commits above the majority point, in order."""
+        self._waiting: list[tuple[int, asyncio.Future[None]]] = []
+
+    # requests
+
+    def prepare(self, collections: Sequence[str], indexes: Sequence[Index]) -> None:
+        """Creates what is missing."""
+        self.documents.prepare(collections, indexes)
+
+    def ping(self) -> None:
+        """Answers."""
+
+    def kill(self, owner: str, session: str) -> None:
+        """Aborts what the owner's last session has open and takes the new one on record. Fences nobody."""
+        before = self._owners.get(owner)
+        self._owners[owner] = session
+        if before is not None and before in self._sessions:
+            self._abort(self._sessions[before])
+
+    def read(self, collection: str, ids: Sequence[str]) -> dict[str, Document]:
+        """What a majority holds."""
+        return self._get(collection, ids, self.documents.majority, {})
+
+    def read_in(self, call: Call, collection: str, ids: Sequence[str]) -> dict[str, Document]:
+        """What the transaction sees."""
+        transaction = self._transaction(call)
+        return self._get(collection, ids, transaction.snapshot, transaction.writes)
+
+    def find_in(self, call: Call, query: Query) -> list[Document]:
+        """A find in the transaction's snapshot."""
+        transaction = self._transaction(call)
+        return self._find(query, transaction.snapshot, transaction.writes)
+
+    def find(self, query: Query) -> "list[Document] | asyncio.Future[list[Document]]":
+        """A find of what a majority holds; if torn, each part of it as of a later instant."""
+        self._known(query.collection)
+        if not self.network.chance("torn"):
+            return self._find(query, self.documents.majority, {})
+        answer: asyncio.Future[list[Document]] = self.loop.create_future()
+        self._tear(query, [], answer)
+        return answer
+
+    def insert(self, call: Call, collection: str, bodies: Sequence[Body]) -> None:
+        """Adds new documents."""
+        transaction = self._transaction(call)
+        for body in bodies:
+            place = (collection, body.view["_id"])
+            if self._sees(transaction, place) is not None:
+                self._abort(transaction)
+                raise AlreadyExistsError(f"{collection}: the id exists")
+            self._write(transaction, place, body)
+
+    def replace(self, call: Call, collection: str, bodies: Sequence[Body]) -> None:
+        """Writes whole documents."""
+        transaction = self._transaction(call)
+        for body in bodies:
+            self._write(transaction, (collection, body.view["_id"]), body)
+
+    def update(self, call: Call, collection: str, changes: Mapping[str, Mapping[str, Any]], upsert: bool) -> None:
+        """Sets top-level fields."""
+        transaction = self._transaction(call)
+        for each, change in changes.items():
+            assert not any("." in name or name.startswith("$") or name == "_id" for name in change)
+            before = self._sees(transaction, (collection, each))
+            if before is None and not upsert:
+                self._abort(transaction)
+                raise StoreError(f"{collection}: update of a document that does not exist")
+            view = {} if before is None else before.view
+            self._write(transaction, (collection, each), stored({"_id": each, **view, **change}))
+
+    def delete(self, call: Call, collection: str, ids: Sequence[str]) -> None:
+        """Removes documents."""
+        transaction = self._transaction(call)
+        for each in ids:
+            if self._sees(transaction, (collection, each)) is not None:
+                self._write(transaction, (collection, each), None)
+
+    def abort(self, call: Call) -> None:
+        """Ends a transaction without its writes."""
+        current = self._sessions.get(call.session)
+        if current is not None and current.number == call.number:
+            self._abort(current)
+
+    def commit(self, call: Call) -> "asyncio.Future[None]":
+        """Commits, also for the second time, and answers when a majority holds it (or what was only read)."""
+        transaction = self._transaction(call)
+        if transaction.state == "open":
+            self._release(transaction)
+            transaction.state = "committed"
+            transaction.committed_at = transaction.snapshot
+            if transaction.writes:
+                transaction.committed_at = self.documents.commit(transaction.writes)
+                self._above.append(transaction)
+                self.loop.note(b"%s commit %d" % (self.node.tag, transaction.committed_at))
+                self.node.call_later(self._replication_s(), self._replicated, transaction)
+        answer: asyncio.Future[None] = self.loop.create_future()
+        if transaction.committed_at <= self.documents.majority:
+            answer.set_result(None)
+        else:
+            self._waiting.append((transaction.committed_at, answer))
+        return answer
+
+    # what befalls it
+
+    def fail_over(self) -> None:
+        """A new primary without what only the old one had; nobody answers during the election."""
+        self.failovers += 1
+        low, high = ELECTION_S
+        self.down_until_s = self.loop.now + low + self.loop.rng.random() * (high - low)
+        for transaction in self._sessions.values():
+            if transaction.state == "open":
+                self._abort(transaction)
+        for transaction in self._above:
+            transaction.state = "aborted"
+        self._above.clear()
+        self.documents.roll_back()
+        waiting, self._waiting = self._waiting, []
+        for _, answer in waiting:
+            answer.set_exception(UnansweredError("the primary stepped down"))
+
+    def now_at_majority(self, collection: str) -> dict[str, Document]:
+        """Everything a majority holds of a collection, by id, for the auditor; not a request. Nobody may change it."""
+        found = self.documents.select(collection, {}, self.documents.majority, {})
+        return {body.view["_id"]: body.view for body in found}
+
+    # inside
+
+    def _transaction(self, call: Call) -> Open:
+        current = self._sessions.get(call.session)
+        if current is not None and current.number == call.number:
+            if current.state == "open" and current.ends_at_s < self.loop.now:
+                self._abort(current)
+            if current.state == "aborted":
+                raise AbortedError("no such transaction")
+            return current
+        if not call.first or (current is not None and current.number > call.number):
+            raise AbortedError("no such transaction, or an older one of its session")
+        if current is not None and current.state == "open":
+            self._abort(current)
+        ends_at_s = self.loop.now + TRANSACTION_LIFETIME_S
+        begun = Open(call.session, call.number, self.documents.now, ends_at_s)
+        self._sessions[call.session] = begun
+        return begun
+
+    def _abort(self, transaction: Open) -> None:
+        if transaction.state == "open":
+            transaction.state = "aborted"
+            self._release(transaction)
+
+    def _release(self, transaction: Open) -> None:
+        for place in transaction.writes:
+            del self._locks[place]
+        for key in transaction.claims:
+            self._claims.pop(key, None)
+
+    def _conflict(self, transaction: Open, why: str) -> AbortedError:
+        self.conflicts += 1
+        self._abort(transaction)
+        return AbortedError(why)
+
+    def _holder(self, transaction: Open, holder: Open | None) -> Open | None:
+        """The other transaction that holds a lock, unless it has outlived its time."""
+        if holder is None or holder is transaction:
+            return None
+        if holder.ends_at_s < self.loop.now:
+            self._abort(holder)
+            return None
+        return holder
+
+    def _known(self, collection: str) -> None:
+        assert collection in self.documents.collections, f"{collection} was not prepared"
+
+    def _sees(self, transaction: Open, place: Place) -> Body | None:
+        self._known(place[0])
+        if place in transaction.writes:
+            return transaction.writes[place]
+        return self.documents.at(place, transaction.snapshot)
+
+    def _write(self, transaction: Open, place: Place, body: Body | None) -> None:
+        self._known(place[0])
+        held = self._holder(transaction, self._locks.get(place))
+        if held is not None or self.documents.changed_since(place, transaction.snapshot):
+            raise self._conflict(transaction, f"{place[0]}: another transaction wrote this document first")
+        if place in transaction.writes:
+            for key in [key for key, claimant in transaction.claims.items() if claimant == place]:
+                del transaction.claims[key], self._claims[key]
+        for key in self.documents.claims(place[0], body):
+            self._claim(transaction, place, key)
+        self._locks[place] = transaction
+        transaction.writes[place] = body
+
+    def _claim(self, transaction: Open, place: Place, key: UniqueKey) -> None:
+        if self._holder(transaction, self._claims.get(key)) is not None:
+            raise self._conflict(transaction, f"{place[0]}: another transaction claimed this unique value first")
+        since, holder = self.documents.holders.get(key, (0, None))
+        rewritten = holder is not None and (place[0], holder) in transaction.writes
+        if since > transaction.snapshot and holder != place[1]:
+            raise self._conflict(transaction, f"{place[0]}: another transaction changed this unique value first")
+        if key in transaction.claims or (holder not in {None, place[1]} and not rewritten):
+            self._abort(transaction)
+            raise AlreadyExistsError(f"{place[0]}: a unique value of {key[1]} exists")
+        self._claims[key] = transaction
+        transaction.claims[key] = place
+
+    def _get(
+        self, collection: str, ids: Iterable[str], point: int, own: Mapping[Place, Body | None]
+    ) -> dict[str, Document]:
+        self._known(collection)
+        found: dict[str, Document] = {}
+        for each in ids:
+            place = (collection, each)
+            body = own[place] if place in own else self.documents.at(place, point)
+            if body is not None:
+                found[each] = fetched(body)
+        return found
+
+    def _find(self, query: Query, point: int, own: Mapping[Place, Body | None]) -> list[Document]:
+        self._known(query.collection)
+        bodies = self.documents.select(query.collection, query.where, point, own)
+        return [_only(fetched(body), query.fields) for body in _ordered(bodies, query)]
+
+    def _tear(self, query: Query, found: list[Body], answer: "asyncio.Future[list[Document]]") -> None:
+        """Reads on behind what was found, as of now, and comes back later for the rest."""
+        size = self.loop.rng.randint(*TORN_DOCUMENTS)
+        bodies = self.documents.select(query.collection, query.where, self.documents.majority, {})
+        whole = Query(query.collection, query.where, query.sort, sys.maxsize, query.fields)
+        behind = [body for body in _ordered(bodies, whole) if not found or _comes_after(body, found[-1], query.sort)]
+        found.extend(behind[: min(size, query.limit - len(found))])
+        if len(found) < query.limit and len(behind) > size:
+            self.node.call_later(self.network.delay_s(), self._tear, query, found, answer)
+        elif not answer.done():
+            answer.set_result([_only(fetched(body), query.fields) for body in found])
+
+    def _replicated(self, transaction: Open) -> None:
+        """Moves the majority point: what stands below it, stands."""
+        if transaction.state != "committed":
+            return
+        while self._above and self._above[0].committed_at <= transaction.committed_at:
+            done = self._above.pop(0)
+            self.documents.majority = done.committed_at
+            if self.on_majority is not None:
+                self.on_majority(self.node.name, done.writes)
+            for collection in {place[0] for place in done.writes}:
+                self._wake(collection)
+        ready = [answer for at, answer in self._waiting if at <= self.documents.majority]
+        self._waiting = [each for each in self._waiting if each[0] > self.documents.majority]
+        for answer in ready:
+            answer.set_result(None)
+        if self.documents.majority % TRIM_COMMITS == 0:
+            self._trim()
+
+    def _wake(self, collection: str) -> None:
+        for listener in self.listeners.get(collection, ()):
+            if not self.network.chance("missed"):
+                low, high = WAKEUP_S
+                self.node.call_later(low + self.loop.rng.random() * (high - low), listener)
+
+    def _trim(self) -> None:
+        alive = [each for each in self._sessions.values() if each.state == "open"]
+        self.documents.trim(min([self.documents.majority, *(each.snapshot for each in alive)]))
+
+    def _replication_s(self) -> float:
+        low, high = REPLICATION_S
+        if self.network.chance("lag"):
+            high = SLOW_REPLICATION_MAX_S
+        return low + self.loop.rng.random() * (high - low)
+
+
+def _ordered(bodies: Iterable[Body], query: Query) -> list[Body]:
+    if tuple(query.sort) == BY_ID:
+        return list(islice(bodies, query.limit))
+    by_id = {body.view["_id"]: body for body in bodies}
+    views = (body.view for body in by_id.values())
+    return [by_id[view["_id"]] for view in select(views, {}, sort=query.sort, limit=query.limit, fields=None)]
+
+
+def _comes_after(body: Body, other: Body, sort: Sort) -> bool:
+    """Whether a document stands behind another one in the order of a query; ties by id."""
+    for name, direction in sort:
+        mine, others = _sort_key(body.view, name, direction), _sort_key(other.view, name, direction)
+        if mine != others:
+            return mine > others if direction > 0 else mine < others
+    return bool(body.view["_id"] > other.view["_id"])
+
+
+def _only(document: Document, fields: tuple[str, ...] | None) -> Document:
+    """The document with the named top-level fields, and its id."""
+    return document if fields is None else {k: v for k, v in document.items() if k == "_id" or k in fields}
