@@ -1,23 +1,13 @@
-"""Gives the tests of the simulation's own parts a world's loop, network, database and broker."""
+"""Buries, after every test, the processes that died in it."""
 
-from collections.abc import Callable, Coroutine
-from typing import Any, TypeVar
+from collections.abc import Iterator
 
 import pytest
 
-from tests.support.simulation.loop import SimulatedLoop
-from tests.support.simulation.network import Network
-
-T = TypeVar("T")
-
-Run = Callable[[Coroutine[Any, Any, Any]], Any]
+from tests.support.simulation.loop import bury
 
 
-@pytest.fixture
-def loop() -> SimulatedLoop:
-    return SimulatedLoop(seed=1)
-
-
-@pytest.fixture
-def network(loop: SimulatedLoop) -> Network:
-    return Network(loop)
+@pytest.fixture(autouse=True)
+def burial() -> Iterator[None]:
+    yield
+    bury()
