@@ -1,0 +1,167 @@
+"""Keeps records that could not be applied, and what waits behind them, in order per key."""
+
+from collections import deque
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from datetime import UTC, datetime, timedelta
+from typing import Any
+
+import msgspec
+
+from services.contracts.event import Envelope
+from services.eventing.incoming import Incoming, Reason, type_of
+from services.eventing.ports import Document, Index, Reads, Transaction
+from services.eventing.times import from_text, to_text
+
+PARKING = "parking"
+INDEXES = (Index(PARKING, "processor_since", (("processor", 1), ("since", 1))),)
+PARKED_PER_MINUTE_MAX = 100
+PARKED_RECORDS_PER_KEY_MAX = 2_000
+"""One key's queue is one document: at most 16 MB."""
+PAGE_KEYS = 500
+MINUTE = timedelta(minutes=1)
+
+
+class ParkingTooFast(Exception):
+    """More records were parked within a minute than single flaws explain: a bug of this release. Stops the process."""
+
+
+class QueueTooLong(Exception):
+    """One key has more records waiting than its document can hold. Stops the process."""
+
+
+class Waiting(msgspec.Struct, frozen=True, gc=False):
+    """A record on its way to its key's queue; ``path`` leads to the field or the line of code, and shows no value."""
+
+    incoming: Incoming
+    reason: Reason
+    path: str | None
+    minutes: int
+    """Minutes of people's service that wait with it."""
+
+
+@dataclass(frozen=True, slots=True)
+class Parked:
+    """What waits of one processor."""
+
+    records: int
+    people: int
+    minutes: int
+
+
+class Pace:
+    """Counts what was parked in the last minute. Records that only wait behind another do not count."""
+
+    def __init__(self, per_minute_max: int) -> None:
+        self._per_minute_max = per_minute_max
+        self._times: deque[datetime] = deque()
+
+    def restore(self, times: Iterable[datetime]) -> None:
+        """Begins with what the store knows, so that a restart does not begin a new minute."""
+        self._times = deque(sorted(times))
+
+    def check(self, now: datetime, more: int) -> None:
+        """Raises ``ParkingTooFast`` if ``more`` on top of the last minute's are too many. Counts nothing."""
+        while self._times and self._times[0] <= now - MINUTE:
+            self._times.popleft()
+        if len(self._times) + more > self._per_minute_max:
+            raise ParkingTooFast(f"{len(self._times)} records parked within a minute, and {more} more now")
+
+    def count(self, now: datetime, more: int) -> None:
+        """Takes in what was parked, once it is committed."""
+        self._times.extend([now] * more)
+
+
+def parked_id(processor: str, key: str) -> str:
+    """The id of a key's queue."""
+    return f"{processor}|{key}"
+
+
+async def park(tx: Transaction, processor: str, collection: str, waiting: Sequence[Waiting], now: datetime) -> None:
+    """Appends records of one partition to their keys' queues, in the order of the log.
+
+    ``collection`` holds the key documents, whose flags the caller sets in the same transaction. Raises
+    ``QueueTooLong``.
+    """
+    by_key: dict[str, list[Waiting]] = {}
+    for each in sorted(waiting, key=_offset):
+        by_key.setdefault(each.incoming.key, []).append(each)
+    queues = await tx.get(PARKING, [parked_id(processor, key) for key in by_key])
+    written = []
+    for key, more in by_key.items():
+        each_id = parked_id(processor, key)
+        queue = queues.get(each_id) or _new_queue(each_id, processor, collection, key, now)
+        assert queue["collection"] == collection
+        records = [*queue["records"], *(_record(each) for each in more)]
+        if len(records) > PARKED_RECORDS_PER_KEY_MAX:
+            raise QueueTooLong(f"{len(records)} records wait for one key of {collection}")
+        minutes = queue["minutes"] + sum(each.minutes for each in more)
+        written.append({**queue, "records": records, "count": len(records), "minutes": minutes})
+    await tx.replace(PARKING, written)
+
+
+async def list_parked(reads: Reads, *, limit: int, after: str = "") -> list[Document]:
+    """Queues by id, with their records as they are stored; ``after`` is the last id of the page before."""
+    return await reads.find(PARKING, {"_id": {"$gt": after}}, limit=limit)
+
+
+async def show_parked(reads: Reads, each: str) -> Document | None:
+    """One queue by its id."""
+    return (await reads.get(PARKING, (each,))).get(each)
+
+
+async def count_parked(reads: Reads, processor: str) -> Parked:
+    """How much of a processor waits."""
+    total, after = Parked(0, 0, 0), ""
+    while True:
+        where = {"processor": processor, "_id": {"$gt": after}}
+        page = await reads.find(PARKING, where, limit=PAGE_KEYS, fields=("count", "minutes"))
+        total = Parked(
+            total.records + sum(queue["count"] for queue in page),
+            total.people + len(page),
+            total.minutes + sum(queue["minutes"] for queue in page),
+        )
+        if len(page) < PAGE_KEYS:
+            return total
+        after = page[-1]["_id"]
+
+
+async def recent_times(reads: Reads, processor: str, now: datetime, limit: int) -> list[datetime]:
+    """When the keys were parked that were parked within the last minute; at most ``limit``."""
+    where = {"processor": processor, "since": {"$gt": to_text(now - MINUTE)}}
+    return [from_text(queue["since"]) for queue in await reads.find(PARKING, where, limit=limit, fields=("since",))]
+
+
+def _offset(each: Waiting) -> int:
+    return each.incoming.record.offset
+
+
+def _new_queue(each_id: str, processor: str, collection: str, key: str, now: datetime) -> Document:
+    return {
+        "_id": each_id,
+        "processor": processor,
+        "collection": collection,
+        "key": key,
+        "records": [],
+        "count": 0,
+        "minutes": 0,
+        "since": to_text(now),
+    }
+
+
+def _record(each: Waiting) -> dict[str, Any]:
+    incoming, record = each.incoming, each.incoming.record
+    content = incoming.content
+    return {
+        "topic": record.topic,
+        "partition": record.partition,
+        "offset": record.offset,
+        "sequence": incoming.sequence,
+        "id": incoming.event_id,
+        "type": content.type if isinstance(content, Envelope) else type_of(record),
+        "reason": each.reason,
+        "path": each.path,
+        "minutes": each.minutes,
+        "appended_at": to_text(datetime.fromtimestamp(record.timestamp / 1000, UTC)),
+        "value": record.value,
+    }

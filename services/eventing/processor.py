@@ -1,0 +1,245 @@
+"""Applies a batch of one partition in one transaction: projections, facts, sequences and position, or nothing."""
+
+import asyncio
+import traceback
+from collections.abc import Collection, Mapping, Sequence
+from functools import partial
+from pathlib import PurePath
+from typing import Any, Generic, TypeVar
+
+import msgspec
+
+from services.contracts.event import Envelope
+from services.eventing import parking, positions
+from services.eventing.batch import BatchHandler, Origin, Saved
+from services.eventing.facts import Fact
+from services.eventing.inbox import Inboxes
+from services.eventing.incoming import Flaw, Incoming, IncomingReader
+from services.eventing.observe import Observer
+from services.eventing.outbox import OUTBOX, STREAMS, head_documents, load_heads, pairs_of, stage
+from services.eventing.parking import PARKED_PER_MINUTE_MAX, PARKING, Pace, Waiting
+from services.eventing.ports import Clock, Document, Record, Store, StoreError, TopicPartition, Transaction
+from services.eventing.positions import POSITIONS, Position
+
+S = TypeVar("S")
+C = TypeVar("C")
+
+COLLECTIONS = (POSITIONS, PARKING)
+"""What a processor needs besides its handler's collections and the outbox's."""
+INDEXES = parking.INDEXES
+
+
+class Batch(msgspec.Struct, frozen=True, gc=False):
+    """One batch on its way through the engine: what was read outside the transaction, and where it starts and ends."""
+
+    partition: TopicPartition
+    position_id: str
+    start: Position
+    end: Position
+    incoming: list[Incoming]
+    keys: list[str]
+
+
+class Done(msgspec.Struct, frozen=True, gc=False):
+    """What one transaction did."""
+
+    applied: int
+    duplicates: int
+    ignored: int
+    waiting: list[Waiting]
+
+    @property
+    def flawed(self) -> int:
+        """Records parked for a flaw of their own, not for an earlier one's."""
+        return sum(each.reason != "behind" for each in self.waiting)
+
+
+class Engine(Generic[S, C]):
+    """Turns batches into transactions of one handler. Whatever it raises that is not a store's ``ConflictError``,
+    ``StoreUnavailableError`` or ``CommitUnknownError`` or a ``PositionMoved`` must stop the process.
+    """
+
+    def __init__(
+        self,
+        handler: BatchHandler[S, C],
+        store: Store,
+        wall: Clock,
+        observer: Observer,
+        *,
+        parked_per_minute_max: int = PARKED_PER_MINUTE_MAX,
+    ) -> None:
+        self.processor = handler.processor
+        self.topics = handler.topics
+        self._handler = handler
+        self._store = store
+        self._wall = wall
+        self._observer = observer
+        self._incoming = IncomingReader(handler.uses)
+        self._pace = Pace(parked_per_minute_max)
+        self._parked_per_minute_max = parked_per_minute_max
+
+    async def take_over(self, partitions: Collection[TopicPartition]) -> None:
+        """Ends what earlier owners of these partitions left open in the store, and learns what is parked."""
+        for partition in partitions:
+            await self._store.take_over(positions.position_id(self.processor, partition))
+        limit = self._parked_per_minute_max + 1
+        self._pace.restore(await parking.recent_times(self._store, self.processor, self._wall.now(), limit))
+        await self._tell_parked()
+
+    async def positions(self, partitions: Collection[TopicPartition]) -> dict[TopicPartition, Position]:
+        """The stored positions that exist."""
+        return await positions.load(self._store, self.processor, partitions)
+
+    async def create(self, firsts: Mapping[TopicPartition, int]) -> None:
+        """Begins partitions at these offsets unless they have begun."""
+        await positions.create(self._store, self.processor, firsts)
+
+    async def apply(self, partition: TopicPartition, start: Position, records: Sequence[Record]) -> Position:
+        """Applies consecutive records that begin at ``start.next``; returns the position after them.
+
+        Raises ``PositionMoved`` if the stored position is not ``start``, the store's transient errors (nothing is known
+        to be written, but for ``CommitUnknownError``), and errors that must stop the process.
+        """
+        assert records[0].offset == start.next
+        assert records[-1].offset == start.next + len(records) - 1
+        clock = asyncio.get_running_loop().time
+        began = clock()
+        batch = self._batch(partition, start, records)
+        done = await self._store.transact(partial(self._transaction, batch=batch), owner=batch.position_id)
+        await self._tell(batch, done, clock() - began)
+        return batch.end
+
+    def _batch(self, partition: TopicPartition, start: Position, records: Sequence[Record]) -> Batch:
+        incoming = self._incoming.read(records)
+        keys = list(dict.fromkeys([each.key for each in incoming]))
+        end = Position(records[-1].offset + 1, incoming[-1].event_id, records[-1].offset)
+        return Batch(partition, positions.position_id(self.processor, partition), start, end, incoming, keys)
+
+    async def _transaction(self, tx: Transaction, *, batch: Batch) -> Done:
+        await positions.expect(tx, batch.position_id, batch.start)
+        collection = self._handler.key_collection(batch.partition.topic)
+        documents = await tx.get(collection, batch.keys)
+        inboxes = Inboxes(batch.partition.topic, documents)
+        fresh = inboxes.take(batch.incoming)
+        usable, waiting, ignored = self._sort(fresh, inboxes.parked)
+        saved = await self._handle(tx, batch, usable, documents, waiting) if usable else Saved()
+        done = Done(len(fresh) - ignored - len(waiting), len(batch.incoming) - len(fresh), ignored, waiting)
+        if waiting:
+            await self._park(tx, collection, done)
+            inboxes.parked.update(each.incoming.key for each in waiting)
+        touched = dict.fromkeys([each.key for each in fresh])
+        assert saved.documents.keys() <= touched.keys()
+        sent = await self._announce(tx, batch, saved.facts, inboxes) if saved.facts else {}
+        assert sent.keys() <= touched.keys()
+        if touched:
+            await tx.replace(collection, inboxes.documents(touched, saved.documents, sent))
+        await positions.advance(tx, batch.position_id, batch.end)
+        return done
+
+    def _sort(self, fresh: Sequence[Incoming], parked: Collection[str]) -> tuple[list[Incoming], list[Waiting], int]:
+        """Splits new records into those to decide, those that must wait, and the number that is of no use."""
+        blocked = set(parked)
+        usable: list[Incoming] = []
+        waiting: list[Waiting] = []
+        ignored = 0
+        for each in fresh:  # hot
+            content = each.content
+            if content is None:
+                ignored += 1
+            elif isinstance(content, Flaw):
+                blocked.add(each.key)
+                waiting.append(Waiting(each, content.reason, content.path, 0))
+            elif each.key in blocked:
+                waiting.append(Waiting(each, "behind", None, self._minutes(content)))
+            else:
+                usable.append(each)
+        return usable, waiting, ignored
+
+    async def _handle(
+        self,
+        tx: Transaction,
+        batch: Batch,
+        usable: Sequence[Incoming],
+        documents: Mapping[str, Document],
+        waiting: list[Waiting],
+    ) -> Saved:
+        """Loads, decides and saves; what cannot be decided joins ``waiting``."""
+        origin = Origin(*batch.partition, usable[0].record.offset)
+        envelopes: list[Envelope[Any]] = [each.content for each in usable]  # type: ignore[misc]  # _sort saw to that
+        state = await self._handler.load(tx, origin, envelopes, documents)
+        self._decide(state, batch.partition, usable, waiting)
+        return await self._handler.save(tx, state)
+
+    def _decide(self, state: S, partition: TopicPartition, usable: Sequence[Incoming], waiting: list[Waiting]) -> None:
+        decide, apply = self._handler.decide, self._handler.apply
+        topic, number = partition
+        failed: set[str] = set()
+        for each in usable:  # hot
+            envelope: Envelope[Any] = each.content  # type: ignore[assignment]  # _sort saw to that
+            if each.key in failed:
+                waiting.append(Waiting(each, "behind", None, self._minutes(envelope)))
+                continue
+            try:
+                change = decide(state, envelope, Origin(topic, number, each.record.offset))
+            except Exception as error:  # noqa: BLE001  # whatever a pure decision raises, this record makes it raise again
+                failed.add(each.key)
+                waiting.append(Waiting(each, "decision_failed", _place_of(error), self._minutes(envelope)))
+                continue
+            apply(state, change)
+
+    def _minutes(self, envelope: Envelope[Any]) -> int:
+        """Minutes at stake; 0 where an event that is being parked cannot even be asked for them."""
+        try:
+            return self._handler.minutes_at_stake(envelope)
+        except Exception:  # noqa: BLE001  # only a metric: parking must not fail on the very flaw that it parks
+            return 0
+
+    async def _park(self, tx: Transaction, collection: str, done: Done) -> None:
+        now = self._wall.now()
+        self._pace.check(now, done.flawed)
+        await parking.park(tx, self.processor, collection, done.waiting, now)
+
+    async def _announce(
+        self, tx: Transaction, batch: Batch, facts: Sequence[Fact], inboxes: Inboxes
+    ) -> dict[str, dict[str, int]]:
+        """Writes the outbox document; returns what is counted in key documents: ``{key: {topic: sequence}}``."""
+        counted = self._handler.counters_in_key
+        pairs = pairs_of(facts)
+        heads = {(topic, key): inboxes.sent(key, topic) for topic, key in pairs if topic in counted}
+        if elsewhere := [pair for pair in pairs if pair[0] not in counted]:
+            heads |= await load_heads(tx, elsewhere)
+        row_id = f"{batch.position_id}|{batch.start.next}"
+        await tx.insert(OUTBOX, [stage(facts, heads, row_id=row_id, at=self._wall.now())])
+        if elsewhere:
+            await tx.replace(STREAMS, head_documents({pair: heads[pair] for pair in elsewhere}))
+        sent: dict[str, dict[str, int]] = {}
+        for (topic, key), sequence in heads.items():
+            if topic in counted:
+                sent.setdefault(key, {})[topic] = sequence
+        return sent
+
+    async def _tell(self, batch: Batch, done: Done, seconds: float) -> None:
+        observer, partition = self._observer, batch.partition
+        observer.batch_applied(partition, done.applied, seconds)
+        if done.duplicates:
+            observer.duplicates_absorbed(partition, done.duplicates)
+        if done.ignored:
+            observer.events_ignored(partition, done.ignored)
+        if done.waiting:
+            self._pace.count(self._wall.now(), done.flawed)
+            for each in done.waiting:
+                observer.record_parked(partition, each.reason)
+            await self._tell_parked()
+
+    async def _tell_parked(self) -> None:
+        try:
+            now = await parking.count_parked(self._store, self.processor)
+        except StoreError:
+            return  # only a metric: the batch is committed, and the next parking or assignment tells again
+        self._observer.parked_now(now.records, now.people, now.minutes)
+
+
+def _place_of(error: Exception) -> str:
+    """What was raised and where; not the message, which may hold a value."""
+    frame = traceback.extract_tb(error.__traceback__)[-1]
+    return f"{type(error).__qualname__} at {PurePath(frame.filename).name}:{frame.lineno} in {frame.name}"
