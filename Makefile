@@ -1,11 +1,91 @@
+# The one entrance: everything here sets itself up, and CI calls the same targets. `make` alone prints help.
+
 PYTHON ?= python3.11
-VENV := .venv
+BIN    := .venv/bin
+PYTEST := $(BIN)/python -m pytest
+FAST   := tests/unit tests/contract tests/property
 
-setup: $(VENV)/.ready
+# What can be said on the command line; an empty seed is a fresh one, and is printed.
+RUNS   ?= 300
+SEED   ?=
+FAULTS ?= 10
+ROLE   ?= clerk
+AREA   ?= 3408
 
-$(VENV)/.ready: requirements.lock
-	$(PYTHON) -m venv $(VENV)
-	$(VENV)/bin/python -m pip install --quiet --disable-pip-version-check --only-binary :all: --require-hashes -r requirements.lock
-	touch $@
+export SIM_RUNS := $(RUNS)
+export SIM_SEED := $(SEED)
+export CHAOS_FAULTS := $(FAULTS)
+export CHAOS_SEED := $(SEED)
 
-.PHONY: setup
+.DEFAULT_GOAL := help
+.DELETE_ON_ERROR:
+
+##@ Use
+run: setup ## Run the whole platform on a city's last quarter; Ctrl-C ends it
+	$(BIN)/python -m deploy.local run
+
+token: setup ## Print a development token: make token ROLE=clerk AREA=3408
+	@$(BIN)/python -m services.runtime.token --role $(ROLE) --area $(AREA)
+
+##@ Check
+test: check prepare ## Run every check and test, as CI does (under 20 minutes)
+	$(PYTEST) -n 2 $(FAST)
+	$(PYTEST) tests/simulation
+	$(PYTEST) tests/integration tests/e2e
+	$(PYTEST) tests/chaos
+
+check: setup ## Check format, lint, types, import rules and generated files
+	$(BIN)/ruff format --check .
+	$(BIN)/ruff check .
+	$(BIN)/mypy
+	$(BIN)/lint-imports
+	$(BIN)/python -m deploy.generate --check
+
+unit: setup ## Run the tests that need no servers, the simulation excepted
+	$(PYTEST) -n 2 $(FAST)
+
+sim: setup ## Simulate the system under faults: make sim RUNS=10000 SEED=8841
+	$(PYTEST) tests/simulation
+
+chaos: setup prepare ## Kill real processes under load: make chaos FAULTS=50 SEED=7
+	$(PYTEST) tests/chaos
+
+bench: setup prepare ## Measure what things cost; figures go to docs/
+	$(BIN)/python -m tests.bench
+
+coverage: setup ## Say which lines the tests without servers do not reach
+	$(BIN)/coverage run -m pytest $(FAST)
+	$(BIN)/coverage report --skip-covered --show-missing
+
+##@ Change
+format: setup ## Format the code and mend what ruff can
+	$(BIN)/ruff check --fix .
+	$(BIN)/ruff format .
+
+generate: setup ## Write schemas, AsyncAPI, OpenAPI and the event catalogue anew
+	$(BIN)/python -m deploy.generate
+
+lock: setup ## Write requirements.lock anew from pyproject.toml (add UPGRADE=--upgrade)
+	$(BIN)/uv pip compile pyproject.toml --group dev --universal --generate-hashes \
+		--no-emit-index-url --no-header --quiet $(UPGRADE) --output-file requirements.lock
+
+clean: ## Remove what tools and runs made, the virtual environment excepted
+	rm -rf .local build htmlcov .coverage .hypothesis .mypy_cache .pytest_cache .ruff_cache .import_linter_cache
+
+##@ Called by the others
+setup: .venv/.ready ## Make the virtual environment, again only when the lock changed
+
+.venv/.ready: requirements.lock
+	@$(PYTHON) -c 'import sys; sys.exit(0 if sys.version_info[:2] == (3, 11) else "Python 3.11 is needed: make PYTHON=...")'
+	$(PYTHON) -m venv .venv
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check --prefer-binary --require-hashes -r $<
+	@touch $@
+
+prepare: setup ## Have Java and the broker's jars, unless KAFKA_BOOTSTRAP_SERVERS is set
+	$(BIN)/python -m deploy.local prepare
+
+help:
+	@awk 'BEGIN {FS = ":.*## "} /^##@/ {print "\n" substr($$0, 5)} \
+		/^[a-z]+:.*## / {printf "  make %-9s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
+
+.PHONY: bench chaos check clean coverage format generate help lock prepare run setup sim test token unit
