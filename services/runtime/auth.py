@@ -1,4 +1,4 @@
-"""Says who calls and what they may do: bearer tokens (JWT), scopes and areas."""
+"""Says who calls and what they may do: scopes and areas. Run as a program it issues development tokens."""
 
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
@@ -61,3 +61,9 @@ def outside_area(caller: Caller, unit: str) -> Refusal:
     """The refusal of a caller whose area does not hold the unit."""
     assert not caller.covers(unit)
     return Refusal("outside_area", f"the token's area {caller.area} does not hold {unit}")
+
+
+if __name__ == "__main__":
+    from services.runtime.token_tool import main
+
+    main()

@@ -13,6 +13,7 @@ from starlette.responses import Response
 from services.contracts.event import Event
 from services.contracts.ids import EventId
 from services.eventing.facts import Fact
+from services.eventing.outbox import emit
 from services.eventing.ports import (
     AlreadyExistsError,
     CommitUnknownError,
@@ -36,6 +37,7 @@ ATTEMPTS_MAX: Final = 3
 """How often a command is run again because an id or unique value appeared beside it."""
 COMMAND_ATTRIBUTE: Final = "is_command"
 """Marks a dependency, so that the app documents the headers and problems of a command."""
+KEY_FROM_BODY_ATTRIBUTE: Final = "key_from_body"
 
 Work = Callable[[Transaction], Awaitable[Outcome]]
 
@@ -97,7 +99,7 @@ class Command:
             outcome = await work(tx)
             kept = self._kept(outcome)
             if isinstance(outcome, Accepted):
-                await _emit(tx, outcome, row_id, self.now)
+                await emit(tx, outcome.facts, row_id=row_id, at=self.now)
             await tx.insert(IDEMPOTENCY, [self._row(kept)])
             return kept, False
 
@@ -110,7 +112,7 @@ class Command:
             try:
                 return await self.ports.store.transact(once)
             except AlreadyExistsError:
-                # The same command, or one that took a unique value, committed beside this one: the next attempt sees it.
+                # The same command, or one that took a unique value, committed beside this: the next attempt sees it.
                 if attempt == ATTEMPTS_MAX:
                     raise
             except CommitUnknownError:
@@ -172,13 +174,6 @@ class Command:
         return kept.response(replayed=replayed)
 
 
-async def _emit(tx: Transaction, outcome: Accepted, row_id: str, at: datetime) -> None:
-    if outcome.facts:
-        from services.eventing.outbox import emit  # noqa: PLC0415
-
-        await emit(tx, outcome.facts, row_id=row_id, at=at)
-
-
 def command(
     scope: str, *, key_from_body: bool = False, kept_days: int | None = KEPT_DAYS
 ) -> Callable[[Request], Awaitable[Command]]:
@@ -209,6 +204,7 @@ def command(
 
     setattr(command_of, SCOPE_ATTRIBUTE, scope)
     setattr(command_of, COMMAND_ATTRIBUTE, True)
+    setattr(command_of, KEY_FROM_BODY_ATTRIBUTE, key_from_body)
     return command_of
 
 

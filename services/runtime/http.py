@@ -1,19 +1,48 @@
 """Builds the HTTP app of a service: what every API has in common around its routes."""
 
+import asyncio
 from collections.abc import Awaitable, Callable, Mapping, Sequence
 from types import MappingProxyType
-from typing import Any
+from typing import Any, Final
 
 from fastapi import APIRouter, FastAPI
+from fastapi.exceptions import RequestValidationError
+from fastapi.openapi.docs import get_swagger_ui_html
+from fastapi.routing import APIRoute, iter_route_contexts
+from pydantic import BaseModel
+from starlette.exceptions import HTTPException
+from starlette.middleware.cors import CORSMiddleware
 from starlette.requests import Request
 from starlette.responses import Response
 
-from services.eventing.ports import Ports
-from services.runtime.outcomes import Problem
+from services.eventing.ports import CommitUnknownError, ConflictError, Ports, StoreUnavailableError
+from services.runtime.edge import Admission, LargeBodies, Observed
+from services.runtime.logs import logger
+from services.runtime.metrics import MEDIA_TYPE, Metrics
+from services.runtime.openapi import complete, documented_routes
+from services.runtime.outcomes import Problem, Refusal
 from services.runtime.problems import ProblemTable, RefusedError
 from services.runtime.settings import HttpSettings
+from services.runtime.tokens import Authenticator
+from services.runtime.validation import refusal_of_http, refusal_of_invalid
+
+API_VERSION: Final = "1"
+READINESS_TIMEOUT_S: Final = 2.0
+CORS_AGE_S: Final = 600
+CORS_METHODS: Final = ("GET", "POST", "PUT", "PATCH", "DELETE")
+CORS_REQUEST_HEADERS: Final = ("Authorization", "Content-Type", "Idempotency-Key", "If-Match", "traceparent")
+CORS_ANSWER_HEADERS: Final = ("ETag", "Location", "Idempotency-Replayed", "Retry-After")
+DOCS_POLICY: Final = (
+    "default-src 'none'; connect-src 'self'; img-src 'self' data: https://fastapi.tiangolo.com; "
+    "script-src 'unsafe-inline' https://cdn.jsdelivr.net; style-src 'unsafe-inline' https://cdn.jsdelivr.net; "
+    "frame-ancestors 'none'"
+)
+"""Swagger UI comes from its own address; nothing else may."""
 
 Check = Callable[[], Awaitable[None]]
+"""Returns if the process can do its work; raises what keeps it from it."""
+
+_log = logger(__name__)
 
 
 async def get_ports(request: Request) -> Ports:
@@ -31,6 +60,12 @@ def dependency_of(name: str) -> Callable[[Request], Awaitable[Any]]:
     return state_item
 
 
+def answer(body: BaseModel, *, etag: str | None = None, status: int = 200) -> Response:
+    """The answer to a read, with the ``ETag`` that an edit must match."""
+    headers = {} if etag is None else {"ETag": f'"{etag}"'}
+    return Response(body.model_dump_json(), status, headers=headers, media_type="application/json")
+
+
 def build_app(
     *,
     service: str,
@@ -40,19 +75,138 @@ def build_app(
     routers: Sequence[APIRouter],
     readiness: Sequence[Check] = (),
     state: Mapping[str, object] = MappingProxyType({}),
+    metrics: Metrics | None = None,
 ) -> FastAPI:
-    """The app of one service; importing and building do no I/O."""
-    app = FastAPI(title=service)
-    app.state.ports, app.state.problems = ports, ProblemTable(problems)
-    for name, item in state.items():
-        setattr(app.state, name, item)
-    for router in routers:
-        app.include_router(router)
+    """The app of one service. Does no I/O but to read the development key; answers without a lifespan.
 
-    async def on_refused(request: Request, error: Exception) -> Response:
+    ``readiness`` adds to the checks of store and token keys. Every coroutine of it runs on the calling loop alone.
+    """
+    table, authenticator = ProblemTable(problems), Authenticator(settings, ports.wall)
+    metrics = metrics or Metrics(service, "api")
+    app = ServiceApp(
+        title=f"{service} API",
+        version=API_VERSION,
+        docs_url=None,
+        redoc_url=None,
+        telemetry={"tracing": False, "metrics": False, "logs": False, "auto_configure": False},
+    )
+    _set_state(app, {"ports": ports, "problems": table, "settings": settings, "metrics": metrics}, state)
+    for router in routers:
+        app.include_router(router, max_body_size=settings.body_bytes_max)
+    _add_process_routes(app, metrics, [ports.store.ping, authenticator.check, *readiness])
+    _add_exception_handlers(app, table)
+    app.check_routes()
+    app.add_middleware(
+        Admission,
+        authenticator=authenticator,
+        table=table,
+        body_bytes_max=settings.body_bytes_max,
+        large_bodies=_large_bodies(app),
+    )
+    app.add_middleware(Observed, ports=ports, metrics=metrics, table=table)
+    _add_cors(app, settings.cors_origins)
+    return app
+
+
+class ServiceApp(FastAPI):
+    """A FastAPI app whose OpenAPI document says what the runtime adds to every route."""
+
+    def check_routes(self) -> None:
+        """Asserts that every route asks for a scope and refuses with codes that are in the table."""
+        documented_routes(self, self.state.problems)
+
+    def openapi(self) -> dict[str, Any]:
+        if self.openapi_schema is None:
+            table: ProblemTable = self.state.problems
+            self.openapi_schema = complete(super().openapi(), documented_routes(self, table), table)
+        return self.openapi_schema
+
+
+def _set_state(app: FastAPI, common: Mapping[str, object], own: Mapping[str, object]) -> None:
+    assert not common.keys() & own.keys(), "a service's state must not hide the runtime's"
+    for name, item in (*common.items(), *own.items()):
+        setattr(app.state, name, item)
+
+
+def _add_process_routes(app: FastAPI, metrics: Metrics, checks: Sequence[Check]) -> None:
+    """What operations ask every process, and the page that shows the API; outside ``/v1``, without a token."""
+
+    async def healthz() -> Response:
+        """The process runs its loop."""
+        return Response(b'{"status":"ok"}', media_type="application/json")
+
+    async def readyz(request: Request) -> Response:
+        """The process can do its work: the store answers, there are keys to verify tokens with, and the like."""
+        failing = [name for name in [await failure_of(check) for check in checks] if name is not None]
+        if failing:
+            table: ProblemTable = request.app.state.problems
+            return table.response(Refusal("not_ready", extra={"failing": failing}))
+        return Response(b'{"status":"ready"}', media_type="application/json")
+
+    async def get_metrics() -> Response:
+        return Response(metrics.text(), media_type=MEDIA_TYPE)
+
+    async def docs() -> Response:
+        # A relative address, so that it is right behind a gateway's prefix as well.
+        page = get_swagger_ui_html(openapi_url="openapi.json", title=app.title)
+        page.headers["content-security-policy"] = DOCS_POLICY
+        return page
+
+    for path, endpoint in (("/healthz", healthz), ("/readyz", readyz), ("/metrics", get_metrics), ("/docs", docs)):
+        app.add_api_route(path, endpoint, methods=["GET"], include_in_schema=False)
+
+
+async def failure_of(check: Check) -> str | None:
+    """The name of a readiness check that fails or does not return in time, else none."""
+    name = getattr(check, "__qualname__", type(check).__qualname__)
+    try:
+        async with asyncio.timeout(READINESS_TIMEOUT_S):
+            await check()
+    except Exception as error:  # noqa: BLE001 - whatever it raises is what keeps the process from its work
+        _log.warning("not ready", name=name, exc_info=error)
+        return str(name)
+    return None
+
+
+def _add_exception_handlers(app: FastAPI, table: ProblemTable) -> None:
+    async def on_refused(_: Request, error: Exception) -> Response:
         assert isinstance(error, RefusedError)
-        table: ProblemTable = request.app.state.problems
         return table.response(error.refusal)
 
+    async def on_invalid(request: Request, error: Exception) -> Response:
+        assert isinstance(error, RequestValidationError)
+        return table.response(refusal_of_invalid(request, error))
+
+    async def on_http(_: Request, error: Exception) -> Response:
+        assert isinstance(error, HTTPException)
+        return table.response(refusal_of_http(error), error.headers)
+
+    async def on_busy(_: Request, __: Exception) -> Response:
+        return table.response(Refusal("try_again"))
+
     app.add_exception_handler(RefusedError, on_refused)
-    return app
+    app.add_exception_handler(RequestValidationError, on_invalid)
+    app.add_exception_handler(HTTPException, on_http)
+    for transient in (StoreUnavailableError, ConflictError, CommitUnknownError):
+        app.add_exception_handler(transient, on_busy)
+
+
+def _large_bodies(app: FastAPI) -> list[LargeBodies]:
+    """The routes that allow more than the app's limit, by FastAPI's own ``max_body_size``."""
+    return [
+        LargeBodies(context.path_regex, context.original_route.max_body_size)
+        for context in iter_route_contexts(app.routes)
+        if isinstance(context.original_route, APIRoute) and context.original_route.max_body_size is not None
+    ]
+
+
+def _add_cors(app: FastAPI, origins: Sequence[str]) -> None:
+    if origins:
+        app.add_middleware(
+            CORSMiddleware,
+            allow_origins=list(origins),
+            allow_methods=list(CORS_METHODS),
+            allow_headers=list(CORS_REQUEST_HEADERS),
+            expose_headers=list(CORS_ANSWER_HEADERS),
+            max_age=CORS_AGE_S,
+        )

@@ -17,7 +17,6 @@ REFUSALS_KEY: Final = "x-refusals"
 
 RUNTIME_PROBLEMS: Final[tuple[Problem, ...]] = (
     Problem("malformed_json", 400, "请求内容不是有效的 JSON"),
-    Problem("malformed_request", 400, "请求格式有误"),
     Problem("idempotency_key_missing", 400, "缺少幂等键（Idempotency-Key）"),
     Problem("idempotency_key_invalid", 400, "幂等键（Idempotency-Key）格式有误"),
     Problem("cursor_invalid", 400, "分页游标无效"),
@@ -53,7 +52,7 @@ class RefusedError(Exception):
 
 
 def refused(code: str, detail: str | None = None, **extra: Any) -> RefusedError:
-    """The short way to end a read: ``raise refused("volunteer_unknown")``."""
+    """What a read raises when there is nothing to answer with; ``extra`` members go into the problem document."""
     return RefusedError(Refusal(code, detail, extra))
 
 

@@ -19,6 +19,7 @@ from pydantic_settings import BaseSettings, EnvSettingsSource, NoDecode, Pydanti
 EXIT_WRONG_SETTINGS: Final = 78
 """The process's exit code when a setting is missing or wrong (sysexits.h EX_CONFIG)."""
 DEVELOPMENT_ISSUER: Final = "urn:silver-service:development"
+DEVELOPMENT_AUDIENCE: Final = "silver-service"
 MEBIBYTE: Final = 1024 * 1024
 
 S = TypeVar("S", bound=BaseSettings)
@@ -52,7 +53,7 @@ class HttpSettings(BaseModel):
     body_bytes_max: Annotated[int, Field(ge=1)] = MEBIBYTE
     cors_origins: CommaSeparated = ()
     jwt_issuer: str = DEVELOPMENT_ISSUER
-    jwt_audience: str = "silver-service"
+    jwt_audience: str = DEVELOPMENT_AUDIENCE
     jwt_jwks: str | None = None
     jwt_jwks_file: Path | None = None
     jwt_jwks_url: str | None = None

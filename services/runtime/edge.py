@@ -1,0 +1,147 @@
+"""Stands around a service's routes as plain ASGI: admits requests; traces, measures, logs and secures each answer."""
+
+import asyncio
+import re
+from collections.abc import Mapping, Sequence
+from typing import Final, NamedTuple
+
+from starlette.datastructures import Headers, MutableHeaders
+from starlette.requests import ClientDisconnect
+from starlette.types import ASGIApp, Message, Receive, Scope, Send
+
+from services.eventing.ports import Ports
+from services.runtime.logs import logger
+from services.runtime.metrics import COMMANDS_REPLAYED, HTTP_IN_FLIGHT, HTTP_SECONDS, Metrics
+from services.runtime.outcomes import Refusal
+from services.runtime.problems import ProblemTable, RefusedError
+from services.runtime.tokens import Authenticator
+from services.runtime.tracing import Trace, next_step
+
+STATUS_CLIENT_GONE: Final = 499
+"""What logs and metrics say of a request whose client hung up (nginx's number); nobody receives it."""
+SECURITY_HEADERS: Final[Mapping[str, str]] = {
+    "cache-control": "no-store",
+    "content-security-policy": "default-src 'none'; frame-ancestors 'none'",
+    "referrer-policy": "no-referrer",
+    "x-content-type-options": "nosniff",
+}
+"""On every answer that does not set its own."""
+PROTECTED: Final = "/v1/"
+"""Everything below needs a valid token."""
+
+_log = logger(__name__)
+
+
+class Observed:
+    """Gives each request its trace, and each answer its headers, metric and log line; no error leaves it silent."""
+
+    def __init__(self, app: ASGIApp, *, ports: Ports, metrics: Metrics, table: ProblemTable) -> None:
+        self._app, self._ports, self._metrics, self._table = app, ports, metrics, table
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        if scope["type"] != "http":
+            await self._app(scope, receive, send)
+            return
+        trace = next_step(Headers(scope=scope).get("traceparent"), self._ports.rng)
+        scope["traceparent"] = trace.traceparent
+        answer = _Answer(send)
+        loop = asyncio.get_running_loop()
+        started_s = loop.time()
+        self._metrics.add(HTTP_IN_FLIGHT, 1)
+        try:
+            await self._app(scope, receive, answer.send)
+        except ClientDisconnect:
+            answer.status = STATUS_CLIENT_GONE
+        except Exception as error:
+            _log.error("request failed", trace_id=trace.trace_id, route=_route(scope), exc_info=error)
+            if answer.begun:
+                raise  # half an answer is out: only a broken connection tells the client so
+            refusal = Refusal("internal_error", extra={"trace_id": trace.trace_id})
+            await self._table.response(refusal)(scope, receive, answer.send)
+        finally:
+            self._metrics.add(HTTP_IN_FLIGHT, -1)
+            self._tell(scope, trace, answer, loop.time() - started_s)
+
+    def _tell(self, scope: Scope, trace: Trace, answer: "_Answer", seconds: float) -> None:
+        route = _route(scope)
+        self._metrics.observe(HTTP_SECONDS, seconds, scope["method"], route, str(answer.status))
+        if answer.replayed:
+            self._metrics.count(COMMANDS_REPLAYED, 1)
+        caller = scope.get("caller")
+        _log.info(
+            "request answered",
+            method=scope["method"],
+            route=route,
+            status=answer.status,
+            duration_ms=round(seconds * 1_000, 3),
+            trace_id=trace.trace_id,
+            client=caller.client if caller else None,
+            subject=caller.subject if caller else None,
+        )
+
+
+class _Answer:
+    """What goes out: adds headers to its head and remembers its status."""
+
+    def __init__(self, send: Send) -> None:
+        self._send = send
+        self.status = 500
+        self.begun = False
+        self.replayed = False
+
+    async def send(self, message: Message) -> None:
+        if message["type"] == "http.response.start":
+            self.status, self.begun = message["status"], True
+            headers = MutableHeaders(scope=message)
+            for name, value in SECURITY_HEADERS.items():
+                headers.setdefault(name, value)
+            self.replayed = "idempotency-replayed" in headers
+        await self._send(message)
+
+
+def _route(scope: Scope) -> str:
+    """The template of the path: a path itself holds ids, and a client could make any number of them."""
+    return getattr(scope.get("route"), "path", None) or "unmatched"
+
+
+class LargeBodies(NamedTuple):
+    """Paths whose bodies may be larger than others, with their limit."""
+
+    paths: re.Pattern[str]
+    bytes_max: int
+
+
+class Admission:
+    """Lets in what has a valid token and a body of bearable size, before anything of it is read."""
+
+    def __init__(
+        self,
+        app: ASGIApp,
+        *,
+        authenticator: Authenticator,
+        table: ProblemTable,
+        body_bytes_max: int,
+        large_bodies: Sequence[LargeBodies],
+    ) -> None:
+        self._app, self._authenticator, self._table = app, authenticator, table
+        self._body_bytes_max, self._large_bodies = body_bytes_max, large_bodies
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        if scope["type"] == "http":
+            headers = Headers(scope=scope)
+            try:
+                if scope["path"].startswith(PROTECTED):
+                    scope["caller"] = await self._authenticator.caller(headers.get("authorization"))
+                self._check_size(scope["path"], headers.get("content-length", ""))
+            except RefusedError as error:
+                await self._table.response(error.refusal)(scope, receive, send)
+                return
+        await self._app(scope, receive, send)
+
+    def _check_size(self, path: str, content_length: str) -> None:
+        """Refuses by the announced size; a body without one is counted by its route while it is read."""
+        size = int(content_length) if content_length.isascii() and content_length.isdigit() else 0
+        if size > self._body_bytes_max:
+            limits = [large.bytes_max for large in self._large_bodies if large.paths.fullmatch(path)]
+            if size > max(limits, default=self._body_bytes_max):
+                raise RefusedError(Refusal("body_too_large"))

@@ -1,0 +1,93 @@
+"""Calls an ASGI app in process, as a server would, without one."""
+
+import json
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+
+from starlette.types import ASGIApp, Message
+
+PROBLEM_JSON = "application/problem+json"
+
+
+@dataclass(frozen=True, slots=True)
+class Answer:
+    """What came back; header names are in lower case; ``body`` is raw."""
+
+    status: int
+    headers: Mapping[str, str]
+    body: bytes
+
+    @property
+    def json(self) -> Any:
+        """The body, parsed."""
+        return json.loads(self.body)
+
+    @property
+    def code(self) -> str:
+        """The stable code of a problem; fails if the answer is none."""
+        assert self.headers.get("content-type") == PROBLEM_JSON, (self.status, self.headers, self.body)
+        problem = self.json
+        assert problem["status"] == self.status
+        assert problem["title"]
+        code: str = problem["code"]
+        return code
+
+
+async def call(
+    app: ASGIApp,
+    method: str,
+    path: str,
+    *,
+    headers: Mapping[str, str] | None = None,
+    body: Any = None,
+    chunks: list[bytes] | None = None,
+) -> Answer:
+    """One request. ``body``: bytes as they are, else as JSON; ``chunks``: sent piece by piece, their sum unknown."""
+    path, _, query = path.partition("?")
+    sent = {name.lower(): value for name, value in (headers or {}).items()}
+    if body is not None and not isinstance(body, bytes):
+        body = json.dumps(body, ensure_ascii=False).encode()
+        sent.setdefault("content-type", "application/json")
+    if chunks is None:
+        chunks = [body or b""]
+        if body is not None:
+            sent.setdefault("content-length", str(len(body)))
+    scope = {
+        "type": "http",
+        "asgi": {"version": "3.0", "spec_version": "2.3"},
+        "http_version": "1.1",
+        "method": method,
+        "scheme": "http",
+        "path": path,
+        "raw_path": path.encode(),
+        "query_string": query.encode(),
+        "root_path": "",
+        "headers": [(name.encode(), value.encode()) for name, value in sent.items()],
+        "client": ("127.0.0.1", 12345),
+        "server": ("127.0.0.1", 80),
+    }
+    return await _answer(app, scope, chunks)
+
+
+async def _answer(app: ASGIApp, scope: dict[str, Any], chunks: list[bytes]) -> Answer:
+    left = list(chunks)
+    started: list[Message] = []
+    received: list[bytes] = []
+
+    async def receive() -> Message:
+        if not left:
+            return {"type": "http.disconnect"}
+        chunk = left.pop(0)
+        return {"type": "http.request", "body": chunk, "more_body": bool(left)}
+
+    async def send(message: Message) -> None:
+        if message["type"] == "http.response.start":
+            started.append(message)
+        else:
+            received.append(message.get("body", b""))
+
+    await app(scope, receive, send)
+    (start,) = started
+    headers = {name.decode().lower(): value.decode() for name, value in start["headers"]}
+    return Answer(start["status"], headers, b"".join(received))
