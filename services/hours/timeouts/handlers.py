@@ -7,7 +7,7 @@ from services.contracts.ids import AttendanceId, EventId, VolunteerId
 from services.eventing.facts import Fact, derived_id
 from services.eventing.outbox import emit
 from services.eventing.ports import Index, Ports, Transaction
-from services.eventing.relay.due import LeaseGuard
+from services.eventing.relay.lease import LeaseGuard
 from services.eventing.times import from_text, to_text
 from services.hours.ledger import store as ledger
 from services.hours.ledger.rules import Account

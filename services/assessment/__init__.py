@@ -1,0 +1,1 @@
+"""Keeps what service proves: facts, rollups, rule sets, scores."""

@@ -1,0 +1,1 @@
+"""Counts events into facts and rollups by unit and month."""

@@ -1,0 +1,1 @@
+"""Holds rule sets: indicators, weights and targets as versioned data."""

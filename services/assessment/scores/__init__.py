@@ -1,0 +1,1 @@
+"""Computes exact scores from rollups under a rule set."""
