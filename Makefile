@@ -25,7 +25,7 @@ run: setup ## Run the whole platform on a city's last quarter; Ctrl-C ends it
 	$(BIN)/python -m deploy.local run
 
 token: setup ## Print a development token: make token ROLE=clerk AREA=3408
-	@$(BIN)/python -m services.runtime.token --role $(ROLE) --area $(AREA)
+	@$(BIN)/python -m services.runtime.auth token --role $(ROLE) --area $(AREA)
 
 ##@ Check
 test: check prepare ## Run every check and test, as CI does (under 20 minutes)
