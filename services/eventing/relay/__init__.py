@@ -1,0 +1,1 @@
+"""Carries what the outbox announces to the log, once per service at a time."""
