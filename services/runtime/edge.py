@@ -17,6 +17,8 @@ from services.runtime.problems import ProblemTable, RefusedError
 from services.runtime.tokens import Authenticator
 from services.runtime.tracing import Trace, next_step
 
+REQUEST_TIMEOUT_S: Final = 30.0
+"""From a request's head to its answer's end; what is not committed by then is not."""
 STATUS_CLIENT_GONE: Final = 499
 """What logs and metrics say of a request whose client hung up (nginx's number); nobody receives it."""
 SECURITY_HEADERS: Final[Mapping[str, str]] = {
@@ -35,8 +37,8 @@ _log = logger(__name__)
 class Observed:
     """Gives each request its trace, and each answer its headers, metric and log line; no error leaves it silent."""
 
-    def __init__(self, app: ASGIApp, *, ports: Ports, metrics: Metrics, table: ProblemTable) -> None:
-        self._app, self._ports, self._metrics, self._table = app, ports, metrics, table
+    def __init__(self, app: ASGIApp, *, ports: Ports, table: ProblemTable) -> None:
+        self._app, self._ports, self._table = app, ports, table
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         if scope["type"] != "http":
@@ -44,40 +46,48 @@ class Observed:
             return
         trace = next_step(Headers(scope=scope).get("traceparent"), self._ports.rng)
         scope["traceparent"] = trace.traceparent
+        metrics: Metrics = scope["app"].state.metrics
         answer = _Answer(send)
         loop = asyncio.get_running_loop()
         started_s = loop.time()
-        self._metrics.add(HTTP_IN_FLIGHT, 1)
+        metrics.add(HTTP_IN_FLIGHT, 1)
         try:
-            await self._app(scope, receive, answer.send)
+            await self._answer(scope, receive, answer, trace)
+        finally:
+            metrics.add(HTTP_IN_FLIGHT, -1)
+            _tell(scope, trace, answer, loop.time() - started_s, metrics)
+
+    async def _answer(self, scope: Scope, receive: Receive, answer: "_Answer", trace: Trace) -> None:
+        try:
+            async with asyncio.timeout(REQUEST_TIMEOUT_S):
+                await self._app(scope, receive, answer.send)
         except ClientDisconnect:
             answer.status = STATUS_CLIENT_GONE
         except Exception as error:
             _log.error("request failed", trace_id=trace.trace_id, route=_route(scope), exc_info=error)
             if answer.begun:
                 raise  # half an answer is out: only a broken connection tells the client so
-            refusal = Refusal("internal_error", extra={"trace_id": trace.trace_id})
+            late = isinstance(error, TimeoutError)
+            refusal = Refusal("try_again") if late else Refusal("internal_error", extra={"trace_id": trace.trace_id})
             await self._table.response(refusal)(scope, receive, answer.send)
-        finally:
-            self._metrics.add(HTTP_IN_FLIGHT, -1)
-            self._tell(scope, trace, answer, loop.time() - started_s)
 
-    def _tell(self, scope: Scope, trace: Trace, answer: "_Answer", seconds: float) -> None:
-        route = _route(scope)
-        self._metrics.observe(HTTP_SECONDS, seconds, scope["method"], route, str(answer.status))
-        if answer.replayed:
-            self._metrics.count(COMMANDS_REPLAYED, 1)
-        caller = scope.get("caller")
-        _log.info(
-            "request answered",
-            method=scope["method"],
-            route=route,
-            status=answer.status,
-            duration_ms=round(seconds * 1_000, 3),
-            trace_id=trace.trace_id,
-            client=caller.client if caller else None,
-            subject=caller.subject if caller else None,
-        )
+
+def _tell(scope: Scope, trace: Trace, answer: "_Answer", seconds: float, metrics: Metrics) -> None:
+    route = _route(scope)
+    metrics.observe(HTTP_SECONDS, seconds, scope["method"], route, str(answer.status))
+    if answer.replayed:
+        metrics.count(COMMANDS_REPLAYED, 1)
+    caller = scope.get("caller")
+    _log.info(
+        "request answered",
+        method=scope["method"],
+        route=route,
+        status=answer.status,
+        duration_ms=round(seconds * 1_000, 3),
+        trace_id=trace.trace_id,
+        client=caller.client if caller else None,
+        subject=caller.subject if caller else None,
+    )
 
 
 class _Answer:

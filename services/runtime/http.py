@@ -13,7 +13,7 @@ from pydantic import BaseModel
 from starlette.exceptions import HTTPException
 from starlette.middleware.cors import CORSMiddleware
 from starlette.requests import Request
-from starlette.responses import Response
+from starlette.responses import JSONResponse, Response
 
 from services.eventing.ports import CommitUnknownError, ConflictError, Ports, StoreUnavailableError
 from services.runtime.edge import Admission, LargeBodies, Observed
@@ -60,6 +60,11 @@ def dependency_of(name: str) -> Callable[[Request], Awaitable[Any]]:
     return state_item
 
 
+def use_metrics(app: FastAPI, metrics: Metrics) -> None:
+    """Makes the app count where the rest of its process counts: one registry a process."""
+    app.state.metrics = metrics
+
+
 def answer(body: BaseModel, *, etag: str | None = None, status: int = 200) -> Response:
     """The answer to a read, with the ``ETag`` that an edit must match."""
     headers = {} if etag is None else {"ETag": f'"{etag}"'}
@@ -75,25 +80,25 @@ def build_app(
     routers: Sequence[APIRouter],
     readiness: Sequence[Check] = (),
     state: Mapping[str, object] = MappingProxyType({}),
-    metrics: Metrics | None = None,
 ) -> FastAPI:
     """The app of one service. Does no I/O but to read the development key; answers without a lifespan.
 
-    ``readiness`` adds to the checks of store and token keys. Every coroutine of it runs on the calling loop alone.
+    ``readiness`` adds to the checks of store and token keys. Everything runs on the calling loop, in no thread.
     """
     table, authenticator = ProblemTable(problems), Authenticator(settings, ports.wall)
-    metrics = metrics or Metrics(service, "api")
     app = ServiceApp(
         title=f"{service} API",
         version=API_VERSION,
+        servers=[{"url": "."}],  # relative to the document's own address, so that it is right behind a gateway too
+        openapi_url=None,
         docs_url=None,
         redoc_url=None,
         telemetry={"tracing": False, "metrics": False, "logs": False, "auto_configure": False},
     )
-    _set_state(app, {"ports": ports, "problems": table, "settings": settings, "metrics": metrics}, state)
+    _set_state(app, {"ports": ports, "problems": table, "metrics": Metrics(service, "api")}, state)
     for router in routers:
         app.include_router(router, max_body_size=settings.body_bytes_max)
-    _add_process_routes(app, metrics, [ports.store.ping, authenticator.check, *readiness])
+    _add_process_routes(app, [ports.store.ping, authenticator.check, *readiness])
     _add_exception_handlers(app, table)
     app.check_routes()
     app.add_middleware(
@@ -103,7 +108,7 @@ def build_app(
         body_bytes_max=settings.body_bytes_max,
         large_bodies=_large_bodies(app),
     )
-    app.add_middleware(Observed, ports=ports, metrics=metrics, table=table)
+    app.add_middleware(Observed, ports=ports, table=table)
     _add_cors(app, settings.cors_origins)
     return app
 
@@ -128,7 +133,7 @@ def _set_state(app: FastAPI, common: Mapping[str, object], own: Mapping[str, obj
         setattr(app.state, name, item)
 
 
-def _add_process_routes(app: FastAPI, metrics: Metrics, checks: Sequence[Check]) -> None:
+def _add_process_routes(app: FastAPI, checks: Sequence[Check]) -> None:
     """What operations ask every process, and the page that shows the API; outside ``/v1``, without a token."""
 
     async def healthz() -> Response:
@@ -144,7 +149,11 @@ def _add_process_routes(app: FastAPI, metrics: Metrics, checks: Sequence[Check])
         return Response(b'{"status":"ready"}', media_type="application/json")
 
     async def get_metrics() -> Response:
+        metrics: Metrics = app.state.metrics
         return Response(metrics.text(), media_type=MEDIA_TYPE)
+
+    async def get_openapi() -> Response:
+        return JSONResponse(app.openapi())
 
     async def docs() -> Response:
         # A relative address, so that it is right behind a gateway's prefix as well.
@@ -152,7 +161,14 @@ def _add_process_routes(app: FastAPI, metrics: Metrics, checks: Sequence[Check])
         page.headers["content-security-policy"] = DOCS_POLICY
         return page
 
-    for path, endpoint in (("/healthz", healthz), ("/readyz", readyz), ("/metrics", get_metrics), ("/docs", docs)):
+    endpoints: dict[str, Callable[..., Awaitable[Response]]] = {
+        "/healthz": healthz,
+        "/readyz": readyz,
+        "/metrics": get_metrics,
+        "/openapi.json": get_openapi,
+        "/docs": docs,
+    }
+    for path, endpoint in endpoints.items():
         app.add_api_route(path, endpoint, methods=["GET"], include_in_schema=False)
 
 
