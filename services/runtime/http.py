@@ -16,6 +16,8 @@ from starlette.requests import Request
 from starlette.responses import JSONResponse, Response
 
 from services.eventing.ports import CommitUnknownError, ConflictError, Ports, StoreUnavailableError
+from services.runtime.changes import router as changes_router
+from services.runtime.dependencies import dependency_of, get_ports
 from services.runtime.edge import Admission, LargeBodies, Observed
 from services.runtime.logs import logger
 from services.runtime.metrics import MEDIA_TYPE, Metrics
@@ -25,6 +27,8 @@ from services.runtime.problems import ProblemTable, RefusedError
 from services.runtime.settings import HttpSettings
 from services.runtime.tokens import Authenticator
 from services.runtime.validation import refusal_of_http, refusal_of_invalid
+
+__all__ = ["answer", "build_app", "dependency_of", "failure_of", "get_ports", "use_metrics"]
 
 API_VERSION: Final = "1"
 READINESS_TIMEOUT_S: Final = 2.0
@@ -43,21 +47,6 @@ Check = Callable[[], Awaitable[None]]
 """Returns if the process can do its work; raises what keeps it from it."""
 
 _log = logger(__name__)
-
-
-async def get_ports(request: Request) -> Ports:
-    """The dependency that gives a route its ports."""
-    ports: Ports = request.app.state.ports
-    return ports
-
-
-def dependency_of(name: str) -> Callable[[Request], Awaitable[Any]]:
-    """A dependency that gives the item of ``build_app``'s ``state`` with this name."""
-
-    async def state_item(request: Request) -> Any:
-        return getattr(request.app.state, name)
-
-    return state_item
 
 
 def use_metrics(app: FastAPI, metrics: Metrics) -> None:
@@ -95,8 +84,14 @@ def build_app(
         redoc_url=None,
         telemetry={"tracing": False, "metrics": False, "logs": False, "auto_configure": False},
     )
-    _set_state(app, {"ports": ports, "problems": table, "metrics": Metrics(service, "api")}, state)
-    for router in routers:
+    common = {
+        "ports": ports,
+        "problems": table,
+        "metrics": Metrics(service, "api"),
+        "deployment_area": settings.deployment_area,
+    }
+    _set_state(app, common, state)
+    for router in (*routers, changes_router):
         app.include_router(router, max_body_size=settings.body_bytes_max)
     _add_process_routes(app, [ports.store.ping, authenticator.check, *readiness])
     _add_exception_handlers(app, table)
