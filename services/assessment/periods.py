@@ -24,7 +24,7 @@ class Period(NamedTuple):
 
 def parse_period(name: str) -> Period:
     """The period ``2026``, ``2026-H1``, ``2026-Q3`` or ``2026-07``. Raises ``ValueError``."""
-    match = _PATTERN.match(name)
+    match = _PATTERN.fullmatch(name)
     if match is None:
         raise ValueError("not a period")
     if month := match["month"]:

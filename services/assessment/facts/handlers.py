@@ -39,7 +39,7 @@ class FactsHandler:
     """The assessment service's use of the events it consumes (protocol: ``BatchHandler``)."""
 
     processor = "assessment"
-    topics = (VOLUNTEERS, ORGANISATIONS, ENTRIES)
+    topics: tuple[str, ...] = (VOLUNTEERS, ORGANISATIONS, ENTRIES)
     uses: frozenset[type[Event]] = frozenset(
         {EntryPosted, VolunteerRegistered, VolunteerUpdated, UnitRegistered, RollRecorded, OrganisationRegistered}
     )

@@ -18,8 +18,8 @@ class Inputs(msgspec.Struct, frozen=True):
     """What a unit's score is computed from: all that the indicators' formulas look at.
 
     ``participants`` counts retired cadres with a credited session in ``window``; ``minutes`` are credited minutes of
-    grade 1 and above of home volunteers in the period; ``attended`` holds the months of the period in which each station
-    had an attended session; ``key_fields`` those with an attended session.
+    grade 1 and above of home volunteers in the period; ``attended`` holds the months of the period in which each
+    station had an attended session; ``key_fields`` those with an attended session.
     """
 
     roll: int | None

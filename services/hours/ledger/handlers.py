@@ -48,7 +48,7 @@ class LedgerHandler:
     """The hours service's use of the events it consumes (protocol: ``BatchHandler``)."""
 
     processor = "hours"
-    topics = (ATTENDANCE, TIMEOUTS, VOLUNTEERS)
+    topics: tuple[str, ...] = (ATTENDANCE, TIMEOUTS, VOLUNTEERS)
     uses: frozenset[type[Event]] = frozenset(
         {CheckedIn, CheckedOut, AttendanceTimedOut, VolunteerRegistered, VolunteerUpdated}
     )

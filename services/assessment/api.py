@@ -1,0 +1,5 @@
+"""Mounts the routes of assessment."""
+
+from services.assessment.scores.routes import router as scores
+
+ROUTERS = (scores,)
