@@ -102,7 +102,7 @@ class Broker:
         self._settings = data_dir / "server.properties"
         self._java = _java_arguments(java, jars)
         self._archive = _class_archive(java, jars)
-        self._new_archive = self._archive.with_suffix(f".{os.getpid()}.new")
+        self._new_archive = self._archive.with_suffix(f".{os.getpid()}-{self.port}.new")
         self._server = ServerProcess("broker", (), data_dir / "broker.log", self._is_ready)
 
     @property
