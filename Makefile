@@ -51,7 +51,7 @@ chaos: setup prepare ## Kill real processes under load: make chaos FAULTS=50 SEE
 	$(PYTEST) tests/chaos
 
 bench: setup prepare ## Measure what things cost; figures go to docs/
-	$(BIN)/python -m tests.bench
+	$(PYTEST) -s tests/bench
 
 coverage: setup ## Say which lines the tests without servers do not reach
 	$(BIN)/coverage run -m pytest $(FAST)
