@@ -13,6 +13,8 @@ from collections import deque
 from collections.abc import Callable, Coroutine, Generator
 from typing import Any, TypeVar, TypeVarTuple
 
+from services.eventing.ports import Ports
+
 T = TypeVar("T")
 Ts = TypeVarTuple("Ts")
 
@@ -46,6 +48,8 @@ class Node:
         self.fuse: int | None = None
         """The node dies instead of taking this step."""
         self.tasks: list[asyncio.Task[Any]] = []
+        self.ports: Ports | None = None
+        """What its process was given, for whatever finds its process through the node."""
         self.context = contextvars.copy_context()
         self.context.run(NODE.set, self)
 
@@ -71,8 +75,8 @@ class Node:
 
     def resume(self) -> None:
         """Lets a paused process go on with whatever has become due."""
-        self.paused = False
-        if self.alive and self.ready:
+        was, self.paused = self.paused, False
+        if was and self.alive and self.ready:
             self.loop.runnable.append(self)
 
 

@@ -71,7 +71,7 @@ class StoreServer(Server):
         self.on_majority: Callable[[str, Mapping[Place, Body | None]], None] | None = None
         self.listeners: dict[str, list[Callable[[], None]]] = {}
         self.conflicts = 0
-        self.failovers = 0
+        self.rolled_back = 0
         self._sessions: dict[str, Open] = {}
         self._owners: dict[str, str] = {}
         self._locks: dict[Place, Open] = {}
@@ -183,7 +183,7 @@ class StoreServer(Server):
 
     def fail_over(self) -> None:
         """A new primary without what only the old one had; nobody answers during the election."""
-        self.failovers += 1
+        self.rolled_back += len(self._above)
         low, high = ELECTION_S
         self.down_until_s = self.loop.now + low + self.loop.rng.random() * (high - low)
         for transaction in self._sessions.values():
