@@ -54,7 +54,7 @@ async def get_changes(
     after: Annotated[str | None, Query(max_length=CURSOR_CHARACTERS_MAX)] = None,
     limit: Annotated[int, Query(ge=1, le=CHANGES_PAGE_EVENTS_MAX)] = CHANGES_DEFAULT,
 ) -> Response:
-    """Gives the events behind a cursor, in order, without a gap, as often as one asks. For whoever may see all areas."""
+    """Gives the events behind a cursor in order, without a gap, as often as one asks; to who may see all areas."""
     if not caller.covers(area):
         raise RefusedError(Refusal("outside_area", "all changes are for who may see the whole deployment"))
     try:

@@ -88,7 +88,9 @@ _LEVELS: Final = {"debug": logging.DEBUG, "info": logging.INFO, "warning": loggi
 
 
 def logger(name: str) -> FilteringBoundLogger:
-    """The logger of a module. Costs nothing and writes nothing at import."""
+    """The logger of a module. It is mute until ``configure``: structlog's own default would print local variables."""
+    if not structlog.is_configured():
+        silence()
     return cast("FilteringBoundLogger", structlog.get_logger(module=name))
 
 
