@@ -1,0 +1,1 @@
+"""Keeps who exists: the area table, organisations, volunteers; alone in the platform it holds personal data."""

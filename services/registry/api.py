@@ -1,0 +1,5 @@
+"""Mounts the routes of registry."""
+
+from fastapi import APIRouter
+
+ROUTERS: tuple[APIRouter, ...] = ()
