@@ -1,7 +1,6 @@
 """Builds the HTTP app of a service: what every API has in common around its routes."""
 
-import asyncio
-from collections.abc import Awaitable, Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from types import MappingProxyType
 from typing import Any, Final
 
@@ -19,19 +18,18 @@ from services.eventing.ports import CommitUnknownError, ConflictError, Ports, St
 from services.runtime.changes import router as changes_router
 from services.runtime.dependencies import dependency_of, get_ports
 from services.runtime.edge import Admission, LargeBodies, Observed
-from services.runtime.logs import logger
-from services.runtime.metrics import MEDIA_TYPE, Metrics
+from services.runtime.metrics import Metrics
 from services.runtime.openapi import complete, documented_routes
+from services.runtime.operations import Check, add_operations
 from services.runtime.outcomes import Problem, Refusal
 from services.runtime.problems import ProblemTable, RefusedError
 from services.runtime.settings import HttpSettings
 from services.runtime.tokens import Authenticator
 from services.runtime.validation import refusal_of_http, refusal_of_invalid
 
-__all__ = ["answer", "build_app", "dependency_of", "failure_of", "get_ports", "use_metrics"]
+__all__ = ["answer", "build_app", "dependency_of", "get_ports", "use_metrics"]
 
 API_VERSION: Final = "1"
-READINESS_TIMEOUT_S: Final = 2.0
 CORS_AGE_S: Final = 600
 CORS_METHODS: Final = ("GET", "POST", "PUT", "PATCH", "DELETE")
 CORS_REQUEST_HEADERS: Final = ("Authorization", "Content-Type", "Idempotency-Key", "If-Match", "traceparent")
@@ -42,11 +40,6 @@ DOCS_POLICY: Final = (
     "frame-ancestors 'none'"
 )
 """Swagger UI comes from its own address; nothing else may."""
-
-Check = Callable[[], Awaitable[None]]
-"""Returns if the process can do its work; raises what keeps it from it."""
-
-_log = logger(__name__)
 
 
 def use_metrics(app: FastAPI, metrics: Metrics) -> None:
@@ -93,7 +86,8 @@ def build_app(
     _set_state(app, common, state)
     for router in (*routers, changes_router):
         app.include_router(router, max_body_size=settings.body_bytes_max)
-    _add_process_routes(app, [ports.store.ping, authenticator.check, *readiness])
+    add_operations(app, [ports.store.ping, authenticator.check, *readiness])
+    _add_documentation(app)
     _add_exception_handlers(app, table)
     app.check_routes()
     app.add_middleware(
@@ -128,24 +122,8 @@ def _set_state(app: FastAPI, common: Mapping[str, object], own: Mapping[str, obj
         setattr(app.state, name, item)
 
 
-def _add_process_routes(app: FastAPI, checks: Sequence[Check]) -> None:
-    """What operations ask every process, and the page that shows the API; outside ``/v1``, without a token."""
-
-    async def healthz() -> Response:
-        """The process runs its loop."""
-        return Response(b'{"status":"ok"}', media_type="application/json")
-
-    async def readyz(request: Request) -> Response:
-        """The process can do its work: the store answers, there are keys to verify tokens with, and the like."""
-        failing = [name for name in [await failure_of(check) for check in checks] if name is not None]
-        if failing:
-            table: ProblemTable = request.app.state.problems
-            return table.response(Refusal("not_ready", extra={"failing": failing}))
-        return Response(b'{"status":"ready"}', media_type="application/json")
-
-    async def get_metrics() -> Response:
-        metrics: Metrics = app.state.metrics
-        return Response(metrics.text(), media_type=MEDIA_TYPE)
+def _add_documentation(app: FastAPI) -> None:
+    """The OpenAPI document and the page that shows it."""
 
     async def get_openapi() -> Response:
         return JSONResponse(app.openapi())
@@ -156,27 +134,8 @@ def _add_process_routes(app: FastAPI, checks: Sequence[Check]) -> None:
         page.headers["content-security-policy"] = DOCS_POLICY
         return page
 
-    endpoints: dict[str, Callable[..., Awaitable[Response]]] = {
-        "/healthz": healthz,
-        "/readyz": readyz,
-        "/metrics": get_metrics,
-        "/openapi.json": get_openapi,
-        "/docs": docs,
-    }
-    for path, endpoint in endpoints.items():
-        app.add_api_route(path, endpoint, methods=["GET"], include_in_schema=False)
-
-
-async def failure_of(check: Check) -> str | None:
-    """The name of a readiness check that fails or does not return in time, else none."""
-    name = getattr(check, "__qualname__", type(check).__qualname__)
-    try:
-        async with asyncio.timeout(READINESS_TIMEOUT_S):
-            await check()
-    except Exception as error:  # noqa: BLE001 - whatever it raises is what keeps the process from its work
-        _log.warning("not ready", name=name, exc_info=error)
-        return str(name)
-    return None
+    app.add_api_route("/openapi.json", get_openapi, methods=["GET"], include_in_schema=False)
+    app.add_api_route("/docs", docs, methods=["GET"], include_in_schema=False)
 
 
 def _add_exception_handlers(app: FastAPI, table: ProblemTable) -> None:

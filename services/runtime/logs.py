@@ -13,7 +13,7 @@ from structlog.typing import EventDict, FilteringBoundLogger, WrappedLogger
 
 VALUE_CHARACTERS_MAX: Final = 200
 FRAMES_MAX: Final = 20
-OUR_PACKAGES: Final = ("services", "deploy")
+OUR_PACKAGES: Final = ("services.", "deploy.")
 
 
 @dataclass(frozen=True, slots=True)
@@ -22,6 +22,7 @@ class Field:
 
     kind: type[str] | type[int] | type[float] | type[bool] | type[list[str]]
     meaning: str
+    characters_max: int = VALUE_CHARACTERS_MAX
 
 
 FIELDS: Final[Mapping[str, Field]] = {
@@ -73,16 +74,17 @@ FIELDS: Final[Mapping[str, Field]] = {
     "exit_code": Field(int, "what the process ends with"),
     "source": Field(str, "file and line of a library that logged"),
     "template": Field(str, "what a library logged, before its values were put in"),
+    "message": Field(str, "what eventing, which knows no logger of ours, says in its own words", 4_000),
     # where a process is
     "host": Field(str, "address a server listens on"),
     "port": Field(int, "port a server listens on"),
     "environment": Field(str, "development or production"),
 }
-"""All fields there are. Values of text are printable ASCII of up to 200 characters, so no name of a person fits."""
+"""All fields there are. Values of text are short and printable ASCII, so that no name of a person fits."""
 
 _EVENT: Final = re.compile(r"[a-z][a-z ,_-]{0,99}")
 """An event is a constant phrase: without digits or capitals no id, number or name fits in."""
-_TEXT: Final = re.compile(rf"[\x20-\x7e]{{0,{VALUE_CHARACTERS_MAX}}}")
+_TEXT: Final = re.compile(r"[\x20-\x7e]*")
 _TEMPLATE: Final = re.compile(rf"[A-Za-z %.,:;()=_-]{{1,{VALUE_CHARACTERS_MAX}}}")
 _LEVELS: Final = {"debug": logging.DEBUG, "info": logging.INFO, "warning": logging.WARNING, "error": logging.ERROR}
 
@@ -161,7 +163,7 @@ def _declared(name: str, value: object) -> bool:
     if value is None:
         return True
     if field.kind is str:
-        return isinstance(value, str) and _TEXT.fullmatch(value) is not None
+        return isinstance(value, str) and len(value) <= field.characters_max and _TEXT.fullmatch(value) is not None
     if field.kind is list:
         return isinstance(value, list) and all(isinstance(item, str) and item.isascii() for item in value)
     return isinstance(value, int | float if field.kind is float else field.kind)
@@ -182,7 +184,7 @@ def _explain_exception(_: WrappedLogger, __: str, event: EventDict) -> EventDict
 def _detail(error: BaseException) -> str | None:
     if isinstance(error, OSError) and error.errno is not None:
         return error.strerror
-    return str(error) if type(error).__module__.partition(".")[0] in OUR_PACKAGES else None
+    return str(error) if type(error).__module__.startswith(OUR_PACKAGES) else None
 
 
 def frames_of(error: BaseException) -> list[str]:
@@ -211,8 +213,10 @@ class _Foreign(logging.Handler):
 
     def emit(self, record: logging.LogRecord) -> None:
         fields = {"source": f"{record.module}.py:{record.lineno}"}
+        if record.name.startswith(OUR_PACKAGES):
+            fields["message"] = record.getMessage()[: FIELDS["message"].characters_max]
         # A library that formats by itself leaves values in its "template": only plain words pass.
-        if isinstance(record.msg, str) and _TEMPLATE.fullmatch(record.msg):
+        elif isinstance(record.msg, str) and _TEMPLATE.fullmatch(record.msg):
             fields["template"] = record.msg
         ours = structlog.get_logger(module=record.name)
         write = ours.error if record.levelno >= logging.ERROR else ours.warning

@@ -92,6 +92,8 @@ class Metrics:
 
     def __init__(self, service: str, process: str) -> None:
         self.registry = CollectorRegistry()
+        self.is_leading = False
+        """What the relay said last, for its readiness."""
         ProcessCollector(registry=self.registry)
         self._counters = {m: Counter(m.name, m.meaning, m.labels, registry=self.registry) for m in _of("counter")}
         self._gauges = {m: Gauge(m.name, m.meaning, m.labels, registry=self.registry) for m in _of("gauge")}
@@ -158,6 +160,7 @@ class Metrics:
         self.count(EVENTS_PUBLISHED, events)
 
     def relay_state(self, *, leading: bool) -> None:
+        self.is_leading = leading
         self.set(RELAY_LEADING, leading)
 
     def outbox(self, unmarked: int, oldest_age_s: float) -> None:

@@ -38,7 +38,8 @@ def _mongodb_uri(value: SecretStr) -> SecretStr:
 CommaSeparated = Annotated[tuple[str, ...], NoDecode, BeforeValidator(_split)]
 """``a,b`` in the environment."""
 MongoUri = Annotated[SecretStr, AfterValidator(_mongodb_uri)]
-Port = Annotated[int, Field(ge=1, le=65535)]
+Port = Annotated[int, Field(ge=0, le=65535)]
+"""0: any free one; the process logs which."""
 
 
 class HttpSettings(BaseModel):
@@ -108,7 +109,7 @@ class ServiceSettings(HttpSettings, BaseSettings):
     @property
     def database(self) -> str:
         """The name of the service's own database."""
-        return self.mongodb_database or self.SERVICE
+        return self.mongodb_database or self.SERVICE.lower()
 
     @classmethod
     def settings_customise_sources(

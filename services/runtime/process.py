@@ -1,0 +1,166 @@
+"""Runs one process of a service until it is asked to stop: api, processor or relay."""
+
+import asyncio
+import os
+import platform
+from collections.abc import AsyncIterator, Coroutine, Sequence
+from contextlib import asynccontextmanager
+from dataclasses import dataclass
+from datetime import timedelta
+from typing import Any, Final, NoReturn
+
+from services.eventing.ports import Ports, StoreUnavailableError
+from services.eventing.relay.lease import LEASE, RELAY_ID
+from services.eventing.times import from_text
+from services.runtime import logs
+from services.runtime.clock import DevelopmentClock, SystemClock
+from services.runtime.command_line import command_line
+from services.runtime.http import use_metrics
+from services.runtime.ids import SystemIds, system_randomness
+from services.runtime.metrics import Metrics
+from services.runtime.mongo import MongoStore
+from services.runtime.operations import Check, operations_app
+from services.runtime.service import Kind, Service
+from services.runtime.serving import end, run_to_end, serve, stop_on_signals
+from services.runtime.settings import ServiceSettings, load
+
+STARTUP_TIMEOUT_S: Final = 30.0
+STARTUP_RETRY_S: Final = 0.5
+LEASE_OVERDUE_S: Final = 5.0
+"""A lease that ended so long ago and was not taken: this relay does not stand by, it is stuck."""
+
+
+class NotAssignedError(Exception):
+    """The processor holds no positions yet, or gave them up."""
+
+
+class LeaseOverdueError(Exception):
+    """Nobody leads, and this relay has not taken over."""
+
+
+@dataclass(frozen=True, slots=True)
+class Running:
+    """A process on its way: who it is, what it has, and how it is asked to stop."""
+
+    service: Service[Any]
+    kind: Kind
+    settings: ServiceSettings
+    metrics: Metrics
+    ports: Ports
+    stop: asyncio.Event
+
+
+def run(service: Service[Any], kind: Kind) -> NoReturn:
+    """Runs one process to its end; the exit code is 0 after SIGTERM or SIGINT, 78 for a wrong setting, else 75."""
+    settings = load(service.settings, f"{service.name} {kind}")
+    metrics = Metrics(service.name, kind)
+    logs.configure(service.name, kind, level=settings.log_level)
+    end(run_to_end(_main(service, kind, settings, metrics)))
+
+
+async def _main(service: Service[Any], kind: Kind, settings: ServiceSettings, metrics: Metrics) -> None:
+    stop = stop_on_signals()
+    async with open_ports(settings, metrics) as ports:
+        if await _prepared(service, ports, stop):
+            running = Running(service, kind, settings, metrics, ports, stop)
+            await {"api": _api, "processor": _processor, "relay": _relay}[kind](running)
+
+
+@asynccontextmanager
+async def open_ports(settings: ServiceSettings, metrics: Metrics) -> AsyncIterator[Ports]:
+    """The real world: this service's database, clocks, ids and randomness."""
+    rng = system_randomness()
+    uri = settings.mongodb_uri.get_secret_value()
+    store = MongoStore.open(uri, settings.database, rng, on_retry=metrics.transaction_retried)
+    wall = SystemClock()
+    simulated = settings.development_clock_file
+    clock = DevelopmentClock(simulated) if simulated is not None else wall
+    try:
+        yield Ports(store=store, clock=clock, wall=wall, ids=SystemIds(), rng=rng)
+    finally:
+        await store.close()
+
+
+async def _prepared(service: Service[Any], ports: Ports, stop: asyncio.Event) -> bool:
+    """Makes collections and indexes exist; a database that is still starting is waited for. False: asked to stop."""
+    assert isinstance(ports.store, MongoStore)
+    give_up_at = asyncio.get_running_loop().time() + STARTUP_TIMEOUT_S
+    while not stop.is_set():
+        try:
+            await ports.store.prepare(service.all_collections(), service.all_indexes())
+        except StoreUnavailableError:
+            if asyncio.get_running_loop().time() >= give_up_at:
+                raise
+            await asyncio.sleep(STARTUP_RETRY_S)
+        else:
+            return True
+    return False
+
+
+async def _api(running: Running) -> None:
+    app = running.service.build_api(running.ports, running.settings)
+    use_metrics(app, running.metrics)
+    await serve(app, running.settings.host, running.settings.api_port, running.stop)
+
+
+async def _processor(running: Running) -> None:
+    # Imported here, because only this kind of process needs Faust, which takes its time.
+    from services.eventing.door.faust_door import FaustDoorSettings, run_faust_processor  # noqa: PLC0415
+
+    ready = asyncio.Event()
+
+    async def assigned() -> None:
+        if not ready.is_set():
+            raise NotAssignedError("no positions are held")
+
+    handler = running.service.build_handler()
+    settings = FaustDoorSettings(",".join(running.settings.kafka_bootstrap_servers))
+    work = run_faust_processor(handler, running.ports, running.metrics, settings, stop=running.stop, ready=ready)
+    await _beside_operations(running, running.settings.processor_port, [running.ports.store.ping, assigned], work)
+
+
+async def _relay(running: Running) -> None:
+    from services.eventing.relay.kafka_writer import KafkaLogWriter  # noqa: PLC0415
+    from services.eventing.relay.loop import run_relay  # noqa: PLC0415
+
+    service, ports, metrics = running.service, running.ports, running.metrics
+    writer = KafkaLogWriter(",".join(running.settings.kafka_bootstrap_servers), client_id=f"{service.name}-relay")
+    holder = f"{platform.node()}-{os.getpid()}-{ports.ids.new()}"
+    work = run_relay(ports, writer, metrics, service.due_work(ports), holder=holder, stop=running.stop)
+    try:
+        await _beside_operations(running, running.settings.relay_port, [_leads_or_stands_by(ports, metrics)], work)
+    finally:
+        await writer.close()
+
+
+def _leads_or_stands_by(ports: Ports, metrics: Metrics) -> Check:
+    async def leads_or_stands_by() -> None:
+        """Reads the lease, which somebody must hold: this relay, or another since a short while ago."""
+        lease = (await ports.store.get(LEASE, [RELAY_ID])).get(RELAY_ID)
+        overdue = timedelta(seconds=LEASE_OVERDUE_S)
+        if not metrics.is_leading and (lease is None or from_text(lease["until"]) + overdue < ports.wall.now()):
+            raise LeaseOverdueError("nobody leads")
+
+    return leads_or_stands_by
+
+
+async def _beside_operations(
+    running: Running, port: int, checks: Sequence[Check], work: Coroutine[Any, Any, None]
+) -> None:
+    """Does the work, and meanwhile answers operations; whichever fails ends both."""
+    served = asyncio.Event()
+
+    async def worked() -> None:
+        try:
+            await work
+        finally:
+            served.set()
+
+    async with asyncio.TaskGroup() as group:
+        group.create_task(serve(operations_app(running.metrics, checks), running.settings.host, port, served))
+        group.create_task(worked())
+
+
+def main(service: Service[Any]) -> None:
+    """The command line of a service: ``api``, ``processor``, ``relay``, ``parked list``, ``parked show``."""
+    command_line(service, run)()

@@ -1,0 +1,57 @@
+"""Says what a service is made of, for whoever starts one of its processes."""
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from typing import Any, Final, Generic, Literal, TypeVar
+
+from fastapi import FastAPI
+
+from services.eventing import outbox, processor
+from services.eventing.batch import BatchHandler
+from services.eventing.ports import Index, Ports
+from services.eventing.relay import lease
+from services.eventing.relay.due import DueWork
+from services.runtime import commands
+from services.runtime.settings import ServiceSettings
+
+S = TypeVar("S", bound=ServiceSettings)
+
+Kind = Literal["api", "processor", "relay"]
+KINDS: Final[tuple[Kind, ...]] = ("api", "processor", "relay")
+
+_COMMON_COLLECTIONS: Final = (
+    *commands.COLLECTIONS,
+    *outbox.COLLECTIONS,
+    *processor.COLLECTIONS,
+    *lease.COLLECTIONS,
+)
+_COMMON_INDEXES: Final = (*commands.INDEXES, *outbox.INDEXES, *processor.INDEXES)
+
+
+def _no_due_work(_: Ports) -> Sequence[DueWork]:
+    return ()
+
+
+@dataclass(frozen=True, slots=True)
+class Service(Generic[S]):
+    """One service as its ``wiring.py`` puts it together; building it starts nothing.
+
+    ``collections`` and ``indexes`` are the service's own; what commands, outbox, positions, parking and lease need is
+    added.
+    """
+
+    name: str
+    settings: type[S]
+    build_api: Callable[[Ports, S], FastAPI]
+    build_handler: Callable[[], BatchHandler[Any, Any]]
+    due_work: Callable[[Ports], Sequence[DueWork]] = _no_due_work
+    collections: Sequence[str] = ()
+    indexes: Sequence[Index] = ()
+
+    def all_collections(self) -> tuple[str, ...]:
+        """Everything that must exist before a transaction runs: none may create a collection."""
+        return tuple(dict.fromkeys((*_COMMON_COLLECTIONS, *self.collections)))
+
+    def all_indexes(self) -> tuple[Index, ...]:
+        """Every index of the service's database."""
+        return (*_COMMON_INDEXES, *self.indexes)
