@@ -2,6 +2,7 @@
 
 from datetime import UTC, datetime
 
+UTC_OFFSET_CHARACTERS = len("+00:00")
 TEXT_CHARACTERS = 27
 """``2026-07-01T00:30:00.000000Z``: fixed, so that texts sort as their instants do."""
 
@@ -9,7 +10,7 @@ TEXT_CHARACTERS = 27
 def to_text(at: datetime) -> str:
     """RFC 3339 in UTC with six digits of fraction and ``Z``; BSON's own dates would lose the microseconds."""
     assert at.tzinfo is not None
-    return at.astimezone(UTC).replace(tzinfo=None).isoformat(timespec="microseconds") + "Z"
+    return at.astimezone(UTC).isoformat(timespec="microseconds")[:-UTC_OFFSET_CHARACTERS] + "Z"
 
 
 def from_text(text: str) -> datetime:

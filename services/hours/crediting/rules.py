@@ -1,7 +1,7 @@
 """Decides which minutes of a person's day are credited, and to which attendance."""
 
 from collections.abc import Sequence
-from datetime import date, datetime
+from datetime import UTC, date, datetime
 from functools import lru_cache
 from typing import NamedTuple
 
@@ -31,6 +31,11 @@ class Claim(NamedTuple):
 def minute_of(moment: datetime) -> int:
     """The whole minute a moment lies in, since 1970-01-01T00:00Z. ``moment`` has a zone."""
     return int(moment.timestamp() // 60)
+
+
+def moment_of(minute: int) -> datetime:
+    """The moment a minute begins, in UTC."""
+    return datetime.fromtimestamp(minute * 60, UTC)
 
 
 @lru_cache(maxsize=4096)

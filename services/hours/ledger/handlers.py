@@ -154,14 +154,8 @@ def _changed_months(state: LedgerState) -> list[Document]:
 
 def _announce(state: LedgerState, change: Change) -> None:
     for posting in change.postings:
-        entry = posting.entry
-        event = store.published(
-            entry,
-            posting.chain_hash,
-            recorded_at=posting.recorded_at,
-            service_date=date.fromisoformat(entry.service_date),
-        )
-        state.facts.append(Fact(EventId(entry.entry_id), event, posting.recorded_at))
+        event = store.published(posting, date.fromisoformat(posting.entry.service_date))
+        state.facts.append(Fact(EventId(posting.entry.entry_id), event, posting.recorded_at))
     if change.settled is not None:
         entry = change.settled.entry
         notice = NoticeRaised(

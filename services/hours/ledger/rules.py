@@ -17,7 +17,7 @@ from services.hours.crediting.rules import MINUTES_A_DAY, Claim, Span, attribute
 from services.hours.evidence.rules import grade_of_end, grade_of_interval
 from services.hours.ledger.entries import FORMAT, GENESIS, Entry, Service, chained
 
-TIMEOUT_HOURS = 24
+TIMEOUT_MINUTES = 24 * 60
 """How long after a session's end a missed check-out waits (glossary: lower bound)."""
 SESSION_LENGTH_MAX = timedelta(hours=24)
 """So that an attendance touches at most two service dates, which is what a decision loads."""
@@ -38,9 +38,13 @@ class OpenAttendance(msgspec.Struct, frozen=True, gc=False):
     grade: Grade
     starts: int
     ends: int
-    due_at: str
     home_unit: str
     service: Service
+
+    @property
+    def due(self) -> int:
+        """The minute from which it is settled at the lower bound."""
+        return self.ends + TIMEOUT_MINUTES
 
 
 class Account(msgspec.Struct, gc=False):
@@ -53,7 +57,7 @@ class Account(msgspec.Struct, gc=False):
     head: str = GENESIS
     recorded_at: str = ""
     open: dict[str, OpenAttendance] = msgspec.field(default_factory=dict)
-    next_due: str | None = None
+    next_due: int | None = None
     early_timeouts: dict[str, str] = msgspec.field(default_factory=dict)
     """Time-outs that a rebuild read before their check-in: attendance id to event id."""
 
@@ -136,7 +140,6 @@ def _open(case: Case, event: CheckedIn, envelope: Envelope[Any]) -> Change:
         grade_of_end(event),
         minute_of(session.starts_at),
         minute_of(session.ends_at),
-        to_text(session.ends_at + timedelta(hours=TIMEOUT_HOURS)),
         event.home_unit,
         Service.of(session),
     )
@@ -210,6 +213,10 @@ def _add_to_day(
     waiting: OpenAttendance,
 ) -> tuple[Interval, ...]:
     """Posts a new interval into its day, and re-posts the others whose attribution it changes."""
+    if not others:
+        minutes = span.end - span.start
+        posted = book.post("credit", minutes, grade, span.day, attendance, waiting.home_unit, waiting.service)
+        return (Interval(attendance, span.start, span.end, grade, posted.entry.entry_id, minutes),)
     claims = [Claim(other.attendance_id, other.start, other.end, other.grade) for other in others]
     *kept, credited = attribute([*claims, Claim(attendance, span.start, span.end, grade)])
     after = []
@@ -341,19 +348,26 @@ def _track_open(account: Account, change: Change) -> None:
     if change.closed is not None:
         account.open.pop(change.closed, None)
         account.early_timeouts.pop(change.closed, None)
-    account.next_due = min((waiting.due_at for waiting in account.open.values()), default=None)
+    account.next_due = min((waiting.due for waiting in account.open.values()), default=None)
 
 
 def days_touched(account: Account | None, envelope: Envelope[Any]) -> tuple[str, str] | None:
     """The first and last service date whose intervals the decision of an event may look at; ``None`` if none."""
     match envelope.data:
         case CheckedOut() as event:
-            return day_of(minute_of(event.session.starts_at)), day_of(minute_of(event.session.ends_at))
+            return _days_of_check_out(account, event)
         case CheckedIn() as event if account is not None and event.attendance_id in account.early_timeouts:
             return day_of(minute_of(event.session.starts_at)), day_of(minute_of(event.session.ends_at))
         case AttendanceTimedOut() as event:
-            ends = minute_of(event.due_at - timedelta(hours=TIMEOUT_HOURS))
+            ends = minute_of(event.due_at) - TIMEOUT_MINUTES
             waiting = account.open.get(event.attendance_id) if account is not None else None
             return day_of(waiting.starts if waiting is not None else ends - MINUTES_A_DAY), day_of(ends)
         case _:
             return None
+
+
+def _days_of_check_out(account: Account | None, event: CheckedOut) -> tuple[str, str]:
+    waiting = account.open.get(event.attendance_id) if account is not None else None
+    if waiting is not None:
+        return day_of(waiting.starts), day_of(waiting.ends)
+    return day_of(minute_of(event.session.starts_at)), day_of(minute_of(event.session.ends_at))

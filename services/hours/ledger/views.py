@@ -10,6 +10,7 @@ from services.contracts.hours import EntryKind
 from services.contracts.ids import Grade
 from services.eventing.ports import Document
 from services.eventing.times import from_text
+from services.hours.crediting.rules import moment_of
 from services.hours.ledger.rules import Account
 
 Minutes = Annotated[int, Field(description="Whole minutes.")]
@@ -100,7 +101,7 @@ class AccountView(Balance):
                     surely_minutes=0,
                     at_most_minutes=max(0, waiting.ends - max(waiting.came, waiting.starts)),
                     grade=waiting.grade,
-                    settles_at=from_text(waiting.due_at),
+                    settles_at=moment_of(waiting.due),
                 )
                 for attendance, waiting in sorted(account.open.items())
             ],

@@ -8,7 +8,8 @@ from services.eventing.facts import Fact, derived_id
 from services.eventing.outbox import emit
 from services.eventing.ports import Index, Ports, Transaction
 from services.eventing.relay.lease import LeaseGuard
-from services.eventing.times import from_text, to_text
+from services.eventing.times import to_text
+from services.hours.crediting.rules import minute_of, moment_of
 from services.hours.ledger import store as ledger
 from services.hours.ledger.rules import Account
 
@@ -35,7 +36,7 @@ class MissedCheckOuts:
 
         async def announce(tx: Transaction) -> int:
             await guard.hold(tx)
-            due = _due(await self._due_accounts(now), to_text(now))
+            due = _due(await self._due_accounts(minute_of(now)), minute_of(now))
             known = await tx.get(TIMEOUTS_ANNOUNCED, [event.attendance_id for event in due])
             fresh = [event for event in due if event.attendance_id not in known]
             if fresh:
@@ -45,24 +46,24 @@ class MissedCheckOuts:
 
         return await self._ports.store.transact(announce)
 
-    async def _due_accounts(self, now: datetime) -> list[tuple[str, Account]]:
-        where = {"next_due": {"$gt": "", "$lte": to_text(now)}}
+    async def _due_accounts(self, now: int) -> list[tuple[str, Account]]:
+        where = {"next_due": {"$gt": 0, "$lte": now}}
         order = (("next_due", 1), ("_id", 1))
         documents = await self._ports.store.find(ledger.ACCOUNTS, where, sort=order, limit=DUE_ACCOUNTS_MAX)
         pairs = ((document["_id"], ledger.account_of(document)) for document in documents)
         return [(volunteer, account) for volunteer, account in pairs if account is not None]
 
 
-def _due(accounts: list[tuple[str, Account]], now: str) -> list[AttendanceTimedOut]:
+def _due(accounts: list[tuple[str, Account]], now: int) -> list[AttendanceTimedOut]:
     return [
         AttendanceTimedOut(
             volunteer_id=VolunteerId(volunteer),
             attendance_id=AttendanceId(attendance),
-            due_at=from_text(waiting.due_at),
+            due_at=moment_of(waiting.due),
         )
         for volunteer, account in accounts
         for attendance, waiting in sorted(account.open.items())
-        if waiting.due_at <= now
+        if waiting.due <= now
     ]
 
 

@@ -106,8 +106,11 @@ async def test_verification_holds_and_names_the_first_forged_entry(hours: Proces
 
 async def test_verification_sees_a_balance_that_was_edited(hours: Processing) -> None:
     await serve(hours)
-    account = hours.store.documents(ledger.ACCOUNTS)["v1"]
-    hours.store.put(ledger.ACCOUNTS, {**account, "minutes": [0, 0, 999, 0]})
+    document = hours.store.documents(ledger.ACCOUNTS)["v1"]
+    account = ledger.account_of(document)
+    assert account is not None
+    account.minutes = [0, 0, 999, 0]
+    hours.store.put(ledger.ACCOUNTS, {**document, **ledger.account_fields(account)})
     assert (await get(hours, "/v1/accounts/v1/verification")).json["holds"] is False
 
 

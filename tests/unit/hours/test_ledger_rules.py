@@ -1,7 +1,5 @@
 """The ledger's rules: what each attendance event posts."""
 
-from datetime import timedelta
-
 import msgspec
 import pytest
 
@@ -9,6 +7,7 @@ from services.contracts.ids import UnitCode
 from services.contracts.registry import VolunteerRegistered
 from services.eventing.facts import derived_id
 from services.eventing.times import to_text
+from services.hours.crediting.rules import minute_of
 from services.hours.ledger.entries import GENESIS, chained, first_misfit
 from services.hours.ledger.rules import BrokenPromiseError, apply_to_account
 from tests.support.attendance import at, checked_in, checked_out, envelope, session, timed_out
@@ -29,7 +28,7 @@ def test_check_in_alone_posts_nothing_and_is_pending() -> None:
     assert book.account is not None
     assert book.postings == []
     assert list(book.account.open) == ["s1-v1"]
-    assert book.account.next_due == to_text(at(11) + timedelta(hours=24))
+    assert book.account.next_due == minute_of(at(35))
 
 
 def test_check_out_credits_the_clipped_interval() -> None:
