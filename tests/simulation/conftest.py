@@ -4,10 +4,10 @@ from collections.abc import Iterator
 
 import pytest
 
-from tests.support.simulation.loop import bury
+from tests.support.simulation import loop
 
 
 @pytest.fixture(autouse=True)
 def burial() -> Iterator[None]:
-    yield
-    bury()
+    with loop.burial():
+        yield

@@ -4,6 +4,8 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from typing import Any, Final
 
+from services.contracts.catalogue import BY_TYPE
+from services.eventing.batch import BatchHandler
 from services.eventing.ports import Document, TopicPartition
 from tests.support.simulation.documents import Body, Place
 from tests.support.simulation.log import Broker, LogRecord
@@ -28,6 +30,8 @@ class Committed:
     """One event that a majority holds in its owner's outbox."""
 
     service: str
+    id: str
+    type: str
     topic: str
     key: str
     sequence: int
@@ -51,7 +55,8 @@ class Auditor:
 
     def __init__(self, broker: Broker, fail: Fail, *, append_only: frozenset[tuple[str, str]] = frozenset()) -> None:
         self.committed: dict[str, Committed] = {}
-        self.heads: dict[Stream, int] = {}
+        self.streams: dict[Stream, list[Committed]] = {}
+        """All events of each stream, in order: the one of sequence n stands at n - 1."""
         self.logged: dict[str, int] = {}
         """How often each event is in the log."""
         self.services: dict[str, Service] = {}
@@ -59,6 +64,10 @@ class Auditor:
         self._broker = broker
         self._fail = fail
         self._append_only = append_only
+
+    def head(self, stream: Stream) -> int:
+        """The last committed sequence of a stream."""
+        return len(self.streams.get(stream, ()))
 
     # what happens
 
@@ -136,12 +145,13 @@ class Auditor:
             self._fail("outbox_born_marked", row["_id"])
         for event in row["events"]:
             stream = (event["topic"], event["key"])
-            if event["sequence"] != self.heads.get(stream, 0) + 1:
-                self._fail("sequence_gap", f"{stream}: {event['sequence']} after {self.heads.get(stream, 0)}")
+            if event["sequence"] != self.head(stream) + 1:
+                self._fail("sequence_gap", f"{stream}: {event['sequence']} after {self.head(stream)}")
             if event["id"] in self.committed:
                 self._fail("event_twice", f"{event['id']} on {stream}")
-            self.heads[stream] = event["sequence"]
-            self.committed[event["id"]] = Committed(name, *stream, event["sequence"], event["value"])
+            taken = Committed(name, event["id"], event["type"], *stream, event["sequence"], event["value"])
+            self.committed[event["id"]] = taken
+            self.streams.setdefault(stream, []).append(taken)
 
     def _check_mark(self, service: Service, row: Document) -> None:
         for event in row["events"]:
@@ -165,8 +175,8 @@ class Auditor:
             self._check_queue(place[1], before, after)
         elif collection == STREAMS and after is not None:
             topic, _, key = place[1].partition("|")
-            if after["n"] != self.heads.get((topic, key)):
-                self._fail("stream_counter", f"{place[1]} is {after['n']}, sent {self.heads.get((topic, key))}")
+            if after["n"] != self.head((topic, key)):
+                self._fail("stream_counter", f"{place[1]} is {after['n']}, sent {self.head((topic, key))}")
 
     def _check_position(self, each: str, before: Document | None, after: Document | None) -> None:
         if after is None:
@@ -215,8 +225,8 @@ class Auditor:
             if sequence < old["last"].get(topic, (0, ""))[0]:
                 self._fail("inbox_back", f"{place}: {topic} to {sequence}")
         for topic, sequence in inbox["sent"].items():
-            if sequence != self.heads.get((topic, key)):
-                self._fail("sent_counter", f"{place}: {topic} {sequence}, sent {self.heads.get((topic, key))}")
+            if sequence != self.head((topic, key)):
+                self._fail("sent_counter", f"{place}: {topic} {sequence}, sent {self.head((topic, key))}")
         if old["parked"] and not inbox["parked"]:
             self._fail("unparked", str(place))
         if inbox["parked"] and not any(self._queued(service, after, key)):
@@ -235,6 +245,23 @@ class Auditor:
         for event_id, event in self.committed.items():
             if event_id not in self.logged:
                 self._fail("lost", f"{event_id} of {event.service} on {event.topic} {event.sequence}")
+
+    def check_consumer(self, service: str, handler: BatchHandler[Any, Any]) -> None:
+        """A drained processor has received all its topics hold; what it could not apply waits, and what is behind it."""
+        documents = self.services[service].documents if service in self.services else {}
+        for (topic, key), events in self.streams.items():
+            if topic not in handler.topics:
+                continue
+            document = documents.get((handler.key_collection(topic), key), {})
+            last = document.get("inbox", {"last": {}})["last"].get(topic)
+            if last != [len(events), events[-1].id]:
+                self._fail("not_received", f"{handler.processor}: {topic} {key} {last}, sent {len(events)}")
+            queue = documents.get((PARKING, f"{handler.processor}|{key}"), {"records": []})["records"]
+            waiting = [each["id"] for each in queue if each["topic"] == topic]
+            of_use = {event.TYPE for event in handler.uses}
+            used = [event.id for event in events if event.type in of_use or event.type not in BY_TYPE]
+            if waiting != used[len(used) - len(waiting) :]:
+                self._fail("parking_gap", f"{handler.processor}: {topic} {key} {waiting} of {used}")
 
 
 def _content(document: Document | None) -> Document:

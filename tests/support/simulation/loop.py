@@ -7,10 +7,12 @@ import heapq
 import random
 import sys
 import threading
+import warnings
 import zlib
 from asyncio import AbstractEventLoop, events
 from collections import deque
-from collections.abc import Callable, Coroutine, Generator
+from collections.abc import Callable, Coroutine, Generator, Iterator
+from contextlib import contextmanager
 from typing import Any, TypeVar, TypeVarTuple
 
 from services.eventing.ports import Ports
@@ -300,12 +302,21 @@ def current_node() -> Node:
     return NODE.get(loop.root)
 
 
-def bury() -> None:
-    """Collects what dead nodes left behind, without hearing their coroutines complain that they never got to an end."""
+@contextmanager
+def burial() -> Iterator[None]:
+    """Collects at its end, and only then, what dead nodes leave behind.
+
+    A finaliser that runs at some allocation is not deterministic; and coroutines that never got to an end complain.
+    """
     hook, sys.unraisablehook = sys.unraisablehook, lambda _: None
+    gc.disable()
     try:
-        gc.collect()
+        yield
     finally:
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore", RuntimeWarning)  # "was never awaited"
+            gc.collect()
+        gc.enable()
         sys.unraisablehook = hook
 
 

@@ -2,6 +2,7 @@
 
 import asyncio
 import random
+from collections import Counter
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import Any, TypeVar
@@ -42,6 +43,8 @@ class Network:
 
     loop: SimulatedLoop
     weather: Weather = field(default_factory=Weather)
+    counts: Counter[str] = field(default_factory=Counter)
+    """How often what happened."""
 
     @property
     def rng(self) -> random.Random:
@@ -50,7 +53,10 @@ class Network:
     def chance(self, mishap: str) -> bool:
         """Whether the mishap happens now."""
         rate = self.weather.rates.get(mishap)
-        return rate is not None and self.loop.rng.random() < rate
+        happens = rate is not None and self.loop.rng.random() < rate
+        if happens:
+            self.counts[mishap] += 1
+        return happens
 
     def delay_s(self) -> float:
         """One way through the network, with the server's own slowness."""

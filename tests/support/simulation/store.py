@@ -245,12 +245,14 @@ class SimulatedStore:
             try:
                 await self._server.ask(self._server.commit, tx.call())
             except AbortedError as error:
+                self._server.network.counts["commit_unknown"] += 1
                 raise CommitUnknownError("the server does not know the transaction") from error
             except UnansweredError:
                 await asyncio.sleep(self._rng.uniform(0, pause_s))
                 pause_s *= PAUSE_GROWTH
             else:
                 return
+        self._server.network.counts["commit_unknown"] += 1
         raise CommitUnknownError(f"no answer to {COMMIT_TRIES_MAX} commits")
 
 

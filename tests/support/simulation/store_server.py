@@ -70,8 +70,6 @@ class StoreServer(Server):
         self.documents = Documents()
         self.on_majority: Callable[[str, Mapping[Place, Body | None]], None] | None = None
         self.listeners: dict[str, list[Callable[[], None]]] = {}
-        self.conflicts = 0
-        self.rolled_back = 0
         self._sessions: dict[str, Open] = {}
         self._owners: dict[str, str] = {}
         self._locks: dict[Place, Open] = {}
@@ -183,7 +181,7 @@ class StoreServer(Server):
 
     def fail_over(self) -> None:
         """A new primary without what only the old one had; nobody answers during the election."""
-        self.rolled_back += len(self._above)
+        self.network.counts["rolled_back"] += len(self._above)
         low, high = ELECTION_S
         self.down_until_s = self.loop.now + low + self.loop.rng.random() * (high - low)
         for transaction in self._sessions.values():
@@ -233,7 +231,7 @@ class StoreServer(Server):
             self._claims.pop(key, None)
 
     def _conflict(self, transaction: Open, why: str) -> AbortedError:
-        self.conflicts += 1
+        self.network.counts["conflict"] += 1
         self._abort(transaction)
         return AbortedError(why)
 

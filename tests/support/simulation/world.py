@@ -1,26 +1,25 @@
 """Runs one plan: processes and clients on one loop, faults for a while, then healing, then the verdict."""
 
 import asyncio
-import gc
 import random
 from collections import Counter
-from collections.abc import Callable, Coroutine, Mapping, Sequence
+from collections.abc import Callable, Coroutine, Sequence
 from dataclasses import dataclass
 from functools import partial
 from typing import Any, Final
 
+from services.eventing.batch import BatchHandler
 from services.eventing.ports import (
     CommitUnknownError,
     ConflictError,
     LogError,
     Ports,
     StoreUnavailableError,
-    TopicPartition,
 )
 from tests.support.simulation.auditor import OUTBOX, POSITIONS, Auditor
 from tests.support.simulation.clocks import NodeClock, NodeIds
 from tests.support.simulation.log import Broker
-from tests.support.simulation.loop import Node, SimulatedLoop, bury
+from tests.support.simulation.loop import Node, SimulatedLoop
 from tests.support.simulation.network import Network, Weather
 from tests.support.simulation.observer import CountingObserver
 from tests.support.simulation.plan import FAULTS_UNTIL_S, FOREVER_S, Command, Fault, Plan
@@ -61,6 +60,14 @@ class Life:
     """Another one at every start."""
 
 
+@dataclass(frozen=True, slots=True)
+class Consumer:
+    """One processor of one service."""
+
+    service: str
+    handler: BatchHandler[Any, Any]
+
+
 class Unanswered(Exception):
     """A client got no answer."""
 
@@ -81,7 +88,7 @@ class World:
         for server in self.stores.values():
             server.on_majority = self.auditor.on_majority
         self.broker.on_append = self.auditor.on_append
-        self.coverage: Counter[str] = Counter()
+        self.coverage = self.network.counts
         self.observer = CountingObserver(self.coverage)
         self.violation: Violation | None = None
         self.lives: dict[str, Life] = {}
@@ -103,8 +110,8 @@ class World:
         """All processes."""
         raise NotImplementedError
 
-    def consumers(self) -> Mapping[str, tuple[str, tuple[str, ...]]]:
-        """Service and topics of every processor, by its name."""
+    def consumers(self) -> Sequence[Consumer]:
+        """Every processor."""
         raise NotImplementedError
 
     async def carry_out(self, command: Command) -> None:
@@ -122,7 +129,6 @@ class World:
 
     def run(self) -> Verdict:
         """Runs the plan to its end, or to its first violation."""
-        gc.disable()  # a finaliser that runs at some allocation is not deterministic
         try:
             self.loop.root.spawn(self._guarded(self._main()))
             if not self.loop.run(FOREVER_S):
@@ -130,7 +136,6 @@ class World:
             for failure in self.loop.failures:
                 self.fail("unhandled", repr(failure.get("exception") or failure.get("message")))
         finally:
-            gc.enable()
             self.loop.close()
         self._count()
         return Verdict(self.plan, self.violation, self.loop.trace, self.loop.steps, self.loop.now, self.coverage)
@@ -140,12 +145,6 @@ class World:
         if self.violation is None:
             self.violation = Violation(code, detail, round(self.loop.now, 3))
         self.loop.halt()
-
-    def close(self) -> None:
-        """Lets go of everything, dead processes included."""
-        self.lives.clear()
-        self.loop.close()
-        bury()
 
     async def _guarded(self, work: Coroutine[Any, Any, None]) -> None:
         try:
@@ -168,6 +167,8 @@ class World:
         while not self.is_drained():  # noqa: ASYNC110 - looks at the world from outside
             await asyncio.sleep(LOOK_EVERY_S)
         self.auditor.check_end()
+        for consumer in self.consumers():
+            self.auditor.check_consumer(consumer.service, consumer.handler)
         self.check()
         self.loop.halt()
 
@@ -193,19 +194,15 @@ class World:
             rows = server.now_at_majority(OUTBOX)
             if left := [each for each, row in rows.items() if row["state"] == "unmarked"]:
                 return f"{len(left)} unmarked rows of {name}"
-        for processor, (service, topics) in self.consumers().items():
-            positions = self.stores[service].now_at_majority(POSITIONS)
+        for consumer in self.consumers():
+            processor, topics = consumer.handler.processor, consumer.handler.topics
+            positions = self.stores[consumer.service].now_at_majority(POSITIONS)
             for partition, log in self.broker.logs.items():
                 document = positions.get(f"{processor}|{partition.topic}|{partition.partition}")
                 position = document["next"] if document is not None else 0
                 if partition.topic in topics and position < len(log):
                     return f"{processor} at {position} of {len(log)} on {partition}"
         return ""
-
-    def log_of(self, topic: str) -> list[Any]:
-        """All records of a topic, partition by partition."""
-        partitions = [TopicPartition(topic, number) for number in range(self.plan.partitions)]
-        return [record for partition in partitions for record in self.broker.log(partition)]
 
     # processes
 
@@ -292,9 +289,6 @@ class World:
                 life.node.resume()
 
     def _count(self) -> None:
-        for server in self.stores.values():
-            self.coverage["conflict"] += server.conflicts
-            self.coverage["rolled_back"] += server.rolled_back
         self.coverage["published_again"] += sum(self.auditor.logged.values()) - len(self.auditor.logged)
         self.coverage["events"] += len(self.auditor.committed)
 

@@ -1,0 +1,56 @@
+"""Runs plans and seeds: one or many, and makes a failing plan small."""
+
+import gc
+import logging
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
+from typing import Final
+
+from tests.support.simulation import eventing_world
+from tests.support.simulation.loop import burial
+from tests.support.simulation.plan import Plan, shrink
+from tests.support.simulation.verdict import Verdict
+from tests.support.simulation.world import World
+
+WORLDS: Final[dict[str, Callable[[Plan], World]]] = {"eventing": eventing_world.EventingWorld}
+PLANS: Final[dict[str, Callable[[int], Plan]]] = {"eventing": eventing_world.make_plan}
+SHRINK_RUNS_MAX: Final = 250
+
+
+def run(plan: Plan) -> Verdict:
+    """One run of one plan."""
+    with burial():
+        return WORLDS[plan.world](plan).run()
+
+
+def run_seed(kind: str, seed: int) -> Verdict:
+    """One run of a seed's plan."""
+    return run(PLANS[kind](seed))
+
+
+def smallest(verdict: Verdict, runs_max: int = SHRINK_RUNS_MAX) -> tuple[Plan, int]:
+    """A smaller plan that fails as this one did, and the number of runs it took."""
+    return shrink(verdict.plan, lambda plan: run(plan).code == verdict.code, runs_max=runs_max)
+
+
+def first_failure(kind: str, seeds: Sequence[int]) -> tuple[int, Verdict] | None:
+    """How many seeds it took to fail, and how; none if none did."""
+    for number, seed in enumerate(seeds, start=1):
+        verdict = run_seed(kind, seed)
+        if verdict.violation is not None:
+            return number, verdict
+    return None
+
+
+@contextmanager
+def quick() -> Iterator[None]:
+    """No logs, and the collector looks only at what the runs make."""
+    before = logging.root.manager.disable
+    logging.disable(logging.CRITICAL)
+    gc.collect()
+    gc.freeze()
+    try:
+        yield
+    finally:
+        gc.unfreeze()
+        logging.disable(before)
