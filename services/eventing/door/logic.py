@@ -184,11 +184,12 @@ class Door:
 
     async def _take(self, partitions: Sequence[TopicPartition]) -> None:
         await self._engine.take_over(partitions)
-        bounds = await self._reader.bounds(partitions)
         positions = await self._engine.positions(partitions)
         if new := [each for each in partitions if each not in positions]:
-            await self._engine.create({each: bounds[each][0] for each in new})
+            firsts = await self._reader.bounds(new)
+            await self._engine.create({each: firsts[each][0] for each in new})
             positions = await self._engine.positions(partitions)  # another member may have been first
+        bounds = await self._reader.bounds(partitions)  # after the positions: the log grows, and others advance with it
         owned = {each: owned_from(each, positions[each], bounds[each]) for each in partitions}
         await self._reader.seek({each: one.fetch_from for each, one in owned.items()})
         if self._finishing:
