@@ -10,10 +10,12 @@ from services.assessment.facts.handlers import Change, FactsHandler, FactsState
 from services.assessment.problems import PROBLEMS
 from services.assessment.scores import store as scores
 from services.assessment.scores.handlers import ScorePublisher
+from services.assessment.settings import AssessmentSettings
 from services.eventing.batch import BatchHandler
 from services.eventing.ports import Ports
 from services.eventing.relay.due import DueWork
 from services.runtime.http import build_app
+from services.runtime.service import Service
 from services.runtime.settings import HttpSettings
 
 NAME = "assessment"
@@ -34,3 +36,14 @@ def build_handler() -> BatchHandler[FactsState, Change]:
 def due_work(ports: Ports) -> Sequence[DueWork]:
     """What the relay does when it is due."""
     return (ScorePublisher(ports),)
+
+
+SERVICE = Service(
+    name=NAME,
+    settings=AssessmentSettings,
+    build_api=build_api,
+    build_handler=build_handler,
+    due_work=due_work,
+    collections=COLLECTIONS,
+    indexes=INDEXES,
+)

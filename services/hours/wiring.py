@@ -12,8 +12,10 @@ from services.hours.ledger import store as ledger
 from services.hours.ledger.handlers import LedgerHandler, LedgerState
 from services.hours.ledger.rules import Change
 from services.hours.problems import PROBLEMS
+from services.hours.settings import HoursSettings
 from services.hours.timeouts import handlers as timeouts
 from services.runtime.http import build_app
+from services.runtime.service import Service
 from services.runtime.settings import HttpSettings
 
 NAME = "hours"
@@ -34,3 +36,14 @@ def build_handler() -> BatchHandler[LedgerState, Change]:
 def due_work(ports: Ports) -> Sequence[DueWork]:
     """What the relay does when it is due."""
     return (timeouts.MissedCheckOuts(ports),)
+
+
+SERVICE = Service(
+    name=NAME,
+    settings=HoursSettings,
+    build_api=build_api,
+    build_handler=build_handler,
+    due_work=due_work,
+    collections=COLLECTIONS,
+    indexes=INDEXES,
+)
