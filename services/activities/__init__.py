@@ -1,0 +1,1 @@
+"""Records what was offered and who came."""

@@ -1,0 +1,1 @@
+"""Attendances that a clerk proposes and a second one decides on."""

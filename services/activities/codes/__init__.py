@@ -1,0 +1,1 @@
+"""Codes that prove presence: a station's rotating code, a session's one-time codes."""

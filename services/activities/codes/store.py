@@ -1,0 +1,23 @@
+"""Remembers whose presence a one-time code has proved; one code proves one attendance, for ever."""
+
+from collections.abc import Iterable, Mapping
+from typing import Final
+
+from services.contracts.ids import AttendanceId
+from services.eventing.ports import Reads, Transaction
+
+SLIPS: Final = "slips"
+COLLECTIONS: Final = (SLIPS,)
+
+
+async def load_spent(reads: Reads, slips: Iterable[str]) -> dict[str, AttendanceId]:
+    """The attendance each of these slips was spent on, for those that were."""
+    wanted = sorted(set(slips))
+    documents = await reads.get(SLIPS, wanted) if wanted else {}
+    return {slip: AttendanceId(document["attendance_id"]) for slip, document in documents.items()}
+
+
+async def save_spent(tx: Transaction, spent: Mapping[str, AttendanceId]) -> None:
+    """Writes what slips were spent on; two transactions that spend the same slip exclude each other."""
+    if spent:
+        await tx.replace(SLIPS, [{"_id": slip, "attendance_id": each} for slip, each in spent.items()])

@@ -1,0 +1,1 @@
+"""Programmes that arrive as files, one row a session."""

@@ -1,0 +1,1 @@
+"""Units, organisations and stations: copies of what registry publishes."""

@@ -1,0 +1,1 @@
+"""Activities and their sessions, from draft to published."""

@@ -1,0 +1,1 @@
+"""What is claimed to prove presence, and what of it holds."""

@@ -1,0 +1,1 @@
+"""Sheets (CSV) that a programme comes in, one row a session."""
