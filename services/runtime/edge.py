@@ -1,6 +1,7 @@
 """Stands around a service's routes as plain ASGI: admits requests; traces, measures, logs and secures each answer."""
 
 import asyncio
+import random
 import re
 from collections.abc import Mapping, Sequence
 from typing import Final, NamedTuple
@@ -9,7 +10,6 @@ from starlette.datastructures import Headers, MutableHeaders
 from starlette.requests import ClientDisconnect
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
-from services.eventing.ports import Ports
 from services.runtime.logs import logger
 from services.runtime.metrics import COMMANDS_REPLAYED, HTTP_IN_FLIGHT, HTTP_SECONDS, Metrics
 from services.runtime.outcomes import Refusal
@@ -37,14 +37,16 @@ _log = logger(__name__)
 class Observed:
     """Gives each request its trace, and each answer its headers, metric and log line; no error leaves it silent."""
 
-    def __init__(self, app: ASGIApp, *, ports: Ports, table: ProblemTable) -> None:
-        self._app, self._ports, self._table = app, ports, table
+    def __init__(
+        self, app: ASGIApp, *, rng: random.Random, table: ProblemTable, timeout_s: float = REQUEST_TIMEOUT_S
+    ) -> None:
+        self._app, self._rng, self._table, self._timeout_s = app, rng, table, timeout_s
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         if scope["type"] != "http":
             await self._app(scope, receive, send)
             return
-        trace = next_step(Headers(scope=scope).get("traceparent"), self._ports.rng)
+        trace = next_step(Headers(scope=scope).get("traceparent"), self._rng)
         scope["traceparent"] = trace.traceparent
         metrics: Metrics = scope["app"].state.metrics
         answer = _Answer(send)
@@ -59,7 +61,7 @@ class Observed:
 
     async def _answer(self, scope: Scope, receive: Receive, answer: "_Answer", trace: Trace) -> None:
         try:
-            async with asyncio.timeout(REQUEST_TIMEOUT_S):
+            async with asyncio.timeout(self._timeout_s):
                 await self._app(scope, receive, answer.send)
         except ClientDisconnect:
             answer.status = STATUS_CLIENT_GONE

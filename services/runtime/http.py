@@ -5,27 +5,24 @@ from types import MappingProxyType
 from typing import Any, Final
 
 from fastapi import APIRouter, FastAPI
-from fastapi.exceptions import RequestValidationError
 from fastapi.openapi.docs import get_swagger_ui_html
 from fastapi.routing import APIRoute, iter_route_contexts
 from pydantic import BaseModel
-from starlette.exceptions import HTTPException
 from starlette.middleware.cors import CORSMiddleware
-from starlette.requests import Request
 from starlette.responses import JSONResponse, Response
 
-from services.eventing.ports import CommitUnknownError, ConflictError, Ports, StoreUnavailableError
+from services.eventing.ports import Ports
 from services.runtime.changes import router as changes_router
 from services.runtime.dependencies import dependency_of, get_ports
 from services.runtime.edge import Admission, LargeBodies, Observed
+from services.runtime.error_handlers import add_error_handlers
 from services.runtime.metrics import Metrics
 from services.runtime.openapi import complete, documented_routes
 from services.runtime.operations import Check, add_operations
-from services.runtime.outcomes import Problem, Refusal
-from services.runtime.problems import ProblemTable, RefusedError
+from services.runtime.outcomes import Problem
+from services.runtime.problems import ProblemTable
 from services.runtime.settings import HttpSettings
 from services.runtime.tokens import Authenticator
-from services.runtime.validation import refusal_of_http, refusal_of_invalid
 
 __all__ = ["answer", "build_app", "dependency_of", "get_ports", "use_metrics"]
 
@@ -88,7 +85,7 @@ def build_app(
         app.include_router(router, max_body_size=settings.body_bytes_max)
     add_operations(app, [ports.store.ping, authenticator.check, *readiness])
     _add_documentation(app)
-    _add_exception_handlers(app, table)
+    add_error_handlers(app, table)
     app.check_routes()
     app.add_middleware(
         Admission,
@@ -97,7 +94,7 @@ def build_app(
         body_bytes_max=settings.body_bytes_max,
         large_bodies=_large_bodies(app),
     )
-    app.add_middleware(Observed, ports=ports, table=table)
+    app.add_middleware(Observed, rng=ports.rng, table=table)
     _add_cors(app, settings.cors_origins)
     return app
 
@@ -136,29 +133,6 @@ def _add_documentation(app: FastAPI) -> None:
 
     app.add_api_route("/openapi.json", get_openapi, methods=["GET"], include_in_schema=False)
     app.add_api_route("/docs", docs, methods=["GET"], include_in_schema=False)
-
-
-def _add_exception_handlers(app: FastAPI, table: ProblemTable) -> None:
-    async def on_refused(_: Request, error: Exception) -> Response:
-        assert isinstance(error, RefusedError)
-        return table.response(error.refusal)
-
-    async def on_invalid(request: Request, error: Exception) -> Response:
-        assert isinstance(error, RequestValidationError)
-        return table.response(refusal_of_invalid(request, error))
-
-    async def on_http(_: Request, error: Exception) -> Response:
-        assert isinstance(error, HTTPException)
-        return table.response(refusal_of_http(error), error.headers)
-
-    async def on_busy(_: Request, __: Exception) -> Response:
-        return table.response(Refusal("try_again"))
-
-    app.add_exception_handler(RefusedError, on_refused)
-    app.add_exception_handler(RequestValidationError, on_invalid)
-    app.add_exception_handler(HTTPException, on_http)
-    for transient in (StoreUnavailableError, ConflictError, CommitUnknownError):
-        app.add_exception_handler(transient, on_busy)
 
 
 def _large_bodies(app: FastAPI) -> list[LargeBodies]:

@@ -8,6 +8,7 @@ from fastapi import FastAPI
 from starlette.requests import Request
 from starlette.responses import Response
 
+from services.runtime.error_handlers import add_error_handlers
 from services.runtime.logs import logger
 from services.runtime.metrics import MEDIA_TYPE, Metrics
 from services.runtime.outcomes import Refusal
@@ -25,6 +26,7 @@ def operations_app(metrics: Metrics, checks: Sequence[Check]) -> FastAPI:
     """The app of a process that serves nothing else."""
     app = FastAPI(openapi_url=None, docs_url=None, redoc_url=None, telemetry={"tracing": False, "metrics": False})
     app.state.metrics, app.state.problems = metrics, ProblemTable(())
+    add_error_handlers(app, app.state.problems)
     add_operations(app, checks)
     return app
 

@@ -1,6 +1,8 @@
 """Every way a request can fail before or beside its handler, and what an answer always has."""
 
+import asyncio
 import json
+import random
 from collections.abc import Callable
 from datetime import timedelta
 from typing import Any
@@ -9,8 +11,11 @@ import pytest
 from fastapi import APIRouter, FastAPI
 
 from services.eventing.ports import CommitUnknownError, ConflictError, StoreUnavailableError
+from services.runtime.edge import Observed
 from services.runtime.http import build_app
-from services.runtime.problems import refusals
+from services.runtime.metrics import Metrics
+from services.runtime.operations import operations_app
+from services.runtime.problems import ProblemTable, refusals
 from tests.support.asgi import call
 from tests.support.canaries import CANARIES, assert_no_canary, logged
 from tests.support.memory_store import MemoryStore
@@ -171,11 +176,14 @@ async def test_an_unexpected_error_is_answered_and_logged_without_its_message(ap
     assert_no_canary(answer.body, "a problem")
 
 
-async def test_a_request_that_takes_too_long_is_given_up(
-    app: FastAPI, store: MemoryStore, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setattr("services.runtime.edge.REQUEST_TIMEOUT_S", 0.0)
-    answer = await call(app, "GET", "/v1/notes/N-1", headers=bearer("notes.read"))
+async def test_a_request_that_takes_too_long_is_given_up() -> None:
+    async def never() -> None:
+        await asyncio.Event().wait()
+
+    app = operations_app(Metrics("notes", "api"), [])
+    app.add_api_route("/never", never)
+    app.add_middleware(Observed, rng=random.Random(1), table=ProblemTable(()), timeout_s=0.01)
+    answer = await call(app, "GET", "/never")
     assert (answer.status, answer.code) == (503, "try_again")
 
 
