@@ -1,6 +1,7 @@
 """Writes structured logs: JSON lines of declared fields, which hold ids and numbers and never a payload value."""
 
 import logging
+import os
 import re
 import sys
 from collections.abc import Callable, Mapping
@@ -183,7 +184,7 @@ def _explain_exception(_: WrappedLogger, __: str, event: EventDict) -> EventDict
 
 def _detail(error: BaseException) -> str | None:
     if isinstance(error, OSError) and error.errno is not None:
-        return error.strerror
+        return os.strerror(error.errno)  # strerror of its own may name an address or a path
     return str(error) if type(error).__module__.startswith(OUR_PACKAGES) else None
 
 
