@@ -1,6 +1,7 @@
-"""Calls an ASGI app in process, as a server would, without one."""
+"""Calls an ASGI app in process, as a server would, without one; what a service answers must be documented."""
 
 import json
+import re
 from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
@@ -8,7 +9,11 @@ from urllib.parse import unquote
 
 from starlette.types import ASGIApp, Message
 
+from services.runtime.http import ServiceApp
+
 PROBLEM_JSON = "application/problem+json"
+Documented = dict[tuple[str, str], dict[int, frozenset[str]]]
+"""By method and pattern of path: the statuses, and the codes that each may have."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -43,8 +48,13 @@ async def call(
     headers: Mapping[str, str] | None = None,
     body: Any = None,
     chunks: list[bytes] | None = None,
+    documented: bool = True,
 ) -> Answer:
-    """One request. ``body``: bytes as they are, else as JSON; ``chunks``: sent piece by piece, their sum unknown."""
+    """One request. ``body``: bytes as they are, else as JSON; ``chunks``: sent piece by piece, their sum unknown.
+
+    Fails if a service answers a status or a problem's code that its OpenAPI document does not name for the route
+    (unless ``documented`` is off, as in simulations, which make many apps).
+    """
     path, _, query = path.partition("?")
     sent = {name.lower(): value for name, value in (headers or {}).items()}
     if body is not None and not isinstance(body, bytes):
@@ -68,7 +78,39 @@ async def call(
         "client": ("127.0.0.1", 12345),
         "server": ("127.0.0.1", 80),
     }
-    return await _answer(app, scope, chunks)
+    answer = await _answer(app, scope, chunks)
+    if documented and isinstance(app, ServiceApp):
+        _assert_documented(app, method, path, answer)
+    return answer
+
+
+def _assert_documented(app: ServiceApp, method: str, path: str, answer: Answer) -> None:
+    for route, answers in _documented(app).items():
+        if route[0] == method.lower() and re.fullmatch(route[1], path):
+            assert answer.status in answers, f"{method} {path} answered {answer.status}, which is not documented"
+            if answer.headers.get("content-type") == PROBLEM_JSON:
+                assert answer.code in answers[answer.status], f"{method} {path}: {answer.code} is not documented"
+            return
+
+
+def _documented(app: ServiceApp) -> Documented:
+    known: Documented | None = getattr(app.state, "documented_answers", None)
+    if known is None:
+        known = app.state.documented_answers = _read_document(app)
+    return known
+
+
+def _read_document(app: ServiceApp) -> Documented:
+    return {
+        (method, re.sub(r"\{[^}]*\}", "[^/]+", path)): {
+            int(status): frozenset(
+                code for media in response.get("content", {}).values() for code in media.get("examples", {})
+            )
+            for status, response in operation["responses"].items()
+        }
+        for path, operations in app.openapi()["paths"].items()
+        for method, operation in operations.items()
+    }
 
 
 async def _answer(app: ASGIApp, scope: dict[str, Any], chunks: list[bytes]) -> Answer:
