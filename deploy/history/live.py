@@ -21,6 +21,8 @@ MISTYPED_CODE_SHARE: Final = 0.01
 WITHOUT_CODE_SHARE: Final = 0.03
 """Who cannot read the station's code reports to be there: one side's word."""
 PRESSED_TWICE_SHARE: Final = 0.005
+DOUBLE_BOOKED_SHARE: Final = 0.02
+"""Of those who sign up: they also try for another session at the same time."""
 STEP_S: Final = 60
 """Live times are whole minutes, so that a minute's commands go out together."""
 
@@ -62,14 +64,16 @@ def live_commands(seed: int, attendances: Sequence[Attendance], closes: date) ->
     by_session: dict[str, list[Attendance]] = {}
     for attendance in attendances:
         by_session.setdefault(attendance.session.number, []).append(attendance)
-    maker = _Maker(first_live_second(closes))
+    sessions = [each[0].session for each in by_session.values()]
+    maker = _Maker(first_live_second(closes), sessions)
     for number, each in by_session.items():
         maker.add(stream(seed, "live", number), each[0].session, each)
     return sorted(maker.commands, key=lambda command: command.at_s)
 
 
 class _Maker:
-    def __init__(self, opens_s: int) -> None:
+    def __init__(self, opens_s: int, sessions: Sequence[Session]) -> None:
+        self._sessions = sessions
         self._opens_s = opens_s
         self._taken: set[tuple[str, int]] = set()
         self.commands: list[Command] = []
@@ -79,9 +83,20 @@ class _Maker:
         for attendance in attendances:
             number = attendance.person.number
             if rng.random() < SIGNED_UP_SHARE or not attendance.came:
-                self._plan(self._sign_up_s(rng, session), "sign_up", session, number)
+                self._sign_up(rng, session, number)
             if attendance.came:
                 self._presence(rng, session, number)
+
+    def _sign_up(self, rng: random.Random, session: Session, number: str) -> None:
+        self._plan(self._sign_up_s(rng, session), "sign_up", session, number)
+        at_the_same_time = [
+            other
+            for other in self._sessions
+            if other is not session and other.starts_s < session.ends_s and session.starts_s < other.ends_s
+        ]
+        if at_the_same_time and rng.random() < DOUBLE_BOOKED_SHARE:
+            other = rng.choice(at_the_same_time)
+            self._plan(self._sign_up_s(rng, other), "sign_up", other, number)
 
     def _sign_up_s(self, rng: random.Random, session: Session) -> int:
         latest_s = max(self._opens_s, session.starts_s - SIGN_UP_LEAD_S)

@@ -1,0 +1,1 @@
+"""Says independently what a loaded history must come to; shares no code with the services."""
