@@ -1,0 +1,77 @@
+"""The hours processor against a decode-only consumer and against one event a transaction, in one run."""
+
+import asyncio
+import json
+import subprocess
+import sys
+from typing import Any
+
+import pytest
+
+from deploy.local.servers import Servers
+from services.eventing.relay.kafka_writer import KafkaLogWriter
+from services.eventing.topics_tool import create_topics
+from tests.bench.hours.workload import attendance
+from tests.support.figures import keep
+from tests.support.records import Publisher
+
+EVENTS = 40_000
+WARM_UP = 8_000
+PUBLISH_EVENTS = 2_000
+SINGLE_EVENTS = 600
+CPU_US_MAX = 90.0
+"""Twice the goal, so that a noisy machine does not fail what a quiet one passes; the figure itself is kept."""
+CONSUMER_TIMEOUT_S = 400
+
+
+@pytest.fixture(scope="module")
+def log(servers: Servers) -> Servers:
+    """A broker whose attendance topic holds the workload."""
+    create_topics(servers.bootstrap)
+    asyncio.run(publish(servers.bootstrap))
+    return servers
+
+
+async def publish(bootstrap: str) -> None:
+    """Appends the workload as a relay would."""
+    publisher, writer, events = Publisher(), KafkaLogWriter(bootstrap, client_id="bench"), list(attendance(EVENTS))
+    for first in range(0, len(events), PUBLISH_EVENTS):
+        await writer.append(publisher.messages(events[first : first + PUBLISH_EVENTS]))
+    await writer.close()
+
+
+def consume(log: Servers, mode: str, batch: int, events: int, warm_up: int) -> dict[str, Any]:
+    """Runs one consumer in its own process; what it reports."""
+    name = f"{mode}-{batch}"
+    settings = {
+        "bootstrap": log.bootstrap,
+        "mongodb_uri": log.mongodb_uris["hours"],
+        "database": f"bench-{name}",
+        "group": f"bench-{name}",
+        "batch": batch,
+        "events": events,
+        "warm_up": warm_up,
+    }
+    command = [sys.executable, "-m", "tests.bench.hours.consumers", mode, json.dumps(settings)]
+    done = subprocess.run(command, capture_output=True, text=True, timeout=CONSUMER_TIMEOUT_S, check=False)
+    assert done.returncode == 0, done.stderr[-2000:]
+    report: dict[str, Any] = json.loads(done.stdout.splitlines()[-1])
+    return report
+
+
+def test_hours_processor_cost(log: Servers) -> None:
+    decode_only = consume(log, "decode", 1_000, EVENTS, WARM_UP)
+    figures = {
+        "decode_only": decode_only,
+        "batches_of_1000": consume(log, "processor", 1_000, EVENTS, WARM_UP),
+        "batches_of_500": consume(log, "processor", 500, EVENTS, WARM_UP),
+        "one_event_a_transaction": consume(log, "processor", 1, SINGLE_EVENTS, SINGLE_EVENTS // 10),
+    }
+    ratios = {
+        "batches_of_500_to_decode_only": figures["batches_of_500"]["cpu_us"] / decode_only["cpu_us"],
+        "one_event_a_transaction_to_batches_of_500": figures["one_event_a_transaction"]["cpu_us"]
+        / figures["batches_of_500"]["cpu_us"],
+    }
+    keep("hours-processor", "make bench", {**figures, "ratios": ratios})
+    assert figures["batches_of_500"]["cpu_us"] <= CPU_US_MAX
+    assert figures["batches_of_500"]["events_a_batch"] > 250
