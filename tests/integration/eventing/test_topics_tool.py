@@ -39,7 +39,8 @@ def test_missing_topics_are_named_then_created_once_with_the_right_shape(kafka_b
 
 def test_a_topic_with_other_partitions_is_refused_before_anything_is_created(kafka_bootstrap: str, admin: Any) -> None:
     wrong, new = topic("wrong"), topic("new")
-    admin.create_topics({wrong.name: {"num_partitions": 3, "replication_factor": 1, "configs": KEPT_FOR_EVER}})
+    asked = {"num_partitions": 3, "replication_factor": 1, "configs": KEPT_FOR_EVER}
+    admin.create_topics({wrong.name: asked}, wait_for_metadata=True)
     with pytest.raises(TopicsRefusedError, match=f"wrong has 3 partitions, not {PARTITIONS}"):
         create_topics(kafka_bootstrap, topics=[new, wrong])
     assert new.name not in admin.list_topics()
