@@ -15,6 +15,7 @@ from services.eventing.ports import (
     StoreUnavailableError,
     Transaction,
 )
+from tests.support.simulation.documents import stored
 from tests.support.simulation.loop import Node, SimulatedLoop
 from tests.support.simulation.network import Network
 from tests.support.simulation.store import SimulatedStore
@@ -102,6 +103,22 @@ def test_a_read_outside_transactions_waits_for_the_majority_and_a_failover_takes
     assert seen == 1
     assert committed == []
     assert world.server.now_at_majority("things")["a"]["value"] == 1
+
+
+def test_what_a_failover_takes_back_was_not_read_by_a_committed_transaction() -> None:
+    world = World()
+    world.put("a", value=1)
+    world.server.documents.commit({("things", "a"): stored({"_id": "a", "name": "a", "value": 2})})
+
+    async def read() -> int:
+        async def work(tx: Transaction) -> int:
+            return int((await tx.get("things", ["a"]))["a"]["value"])
+
+        return await world.stores[0].transact(work)
+
+    world.loop.root.call_later(0.1, world.server.fail_over)
+    (result,) = world.run(read())
+    assert isinstance(result, CommitUnknownError)
 
 
 def test_a_dead_processs_locks_hold_until_its_time_is_up_or_its_session_is_taken_over() -> None:

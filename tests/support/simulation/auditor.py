@@ -247,7 +247,7 @@ class Auditor:
                 self._fail("lost", f"{event_id} of {event.service} on {event.topic} {event.sequence}")
 
     def check_consumer(self, service: str, handler: BatchHandler[Any, Any]) -> None:
-        """A drained processor has received all its topics hold; what it could not apply waits, and what is behind it."""
+        """A drained processor has received all its topics hold; what it could not apply waits, with all behind it."""
         documents = self.services[service].documents if service in self.services else {}
         for (topic, key), events in self.streams.items():
             if topic not in handler.topics:

@@ -171,18 +171,20 @@ def make_plan(seed: int) -> Plan:
     """The plan of one seed."""
     rng = random.Random(f"eventing {seed}")
     poisoned = rng.random() < POISONED_SEEDS
-    commands = [_command(rng, number, poisoned=poisoned) for number in range(rng.randint(*COMMANDS))]
+    times = plans.times(rng, rng.randint(*COMMANDS), COMMANDS_UNTIL_S)
+    commands = [_command(rng, number, at, poisoned=poisoned) for number, at in enumerate(times)]
     return Plan(
         world="eventing",
         seed=seed,
         partitions=rng.choice((1, 2, 2, 3)),
+        tight=rng.random() < plans.CALM_SEEDS,
         rates=plans.weather(rng),
         faults=plans.faults(rng, NODES, SERVICES, "broker"),
         commands=commands,
     )
 
 
-def _command(rng: random.Random, number: int, *, poisoned: bool) -> Command:
+def _command(rng: random.Random, number: int, at: float, *, poisoned: bool) -> Command:
     keys = [f"k{rng.randrange(KEYS_MAX)}" for _ in range(rng.choice((1, 1, 2, 3)))]
     amounts = [rng.randrange(14, AMOUNT_MAX) for _ in keys]
     if poisoned and rng.random() < 0.1:
@@ -192,4 +194,4 @@ def _command(rng: random.Random, number: int, *, poisoned: bool) -> Command:
     body: dict[str, Any] = {"to": [list(each) for each in zip(keys, amounts, strict=True)]}
     if rng.random() < 0.2:
         body["remind"] = True
-    return Command(f"c{number:02d}", round(rng.uniform(0, COMMANDS_UNTIL_S), 3), "give", body)
+    return Command(f"c{number:02d}", at, "give", body)

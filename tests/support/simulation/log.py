@@ -184,14 +184,14 @@ class Producer:
     numbers: dict[TopicPartition, int] = field(default_factory=dict)
     turns: dict[TopicPartition, asyncio.Lock] = field(default_factory=dict)
     over: bool = False
-    """A batch failed: its number may be taken, so that nothing else may be sent under it."""
+    """A batch failed or nobody waits for it: its number may be taken, so nothing else may be sent under it."""
 
 
 class SimulatedLogWriter:
     """Keeps the port ``LogWriter`` for one process.
 
-    Numbers its batches, so that a repeat after a lost acknowledgement is recognised. After a failed append it starts as
-    a new producer, as Kafka's does: what was still on its way may land late and twice.
+    Numbers its batches, so that a repeat after a lost acknowledgement is recognised. After a failed or cancelled append
+    it starts as a new producer, as the real writer does: what was still on its way may land late and twice.
     """
 
     def __init__(self, broker: Broker, process: str) -> None:
@@ -212,10 +212,14 @@ class SimulatedLogWriter:
         try:
             await asyncio.gather(*sending)
         except (UnansweredError, OutOfOrderError) as error:
-            if self._producer is producer:
+            raise LogError(str(error)) from error
+        except asyncio.CancelledError:
+            producer.over = True
+            raise
+        finally:
+            if producer.over and self._producer is producer:
                 self._lives += 1
                 self._producer = Producer(f"{self._process}:{self._lives}")
-            raise LogError(str(error)) from error
 
     async def _send_all(self, producer: Producer, place: TopicPartition, messages: Sequence[Message]) -> None:
         rng = self._broker.network.rng
@@ -228,7 +232,7 @@ class SimulatedLogWriter:
                 first = producer.numbers.get(place, 0)
                 try:
                     await self._send(producer.name, place, first, batch)
-                except (UnansweredError, OutOfOrderError):
+                except BaseException:  # cancelled as well: what was asked for may be done all the same
                     producer.over = True
                     raise
                 producer.numbers[place] = first + len(batch)

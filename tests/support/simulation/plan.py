@@ -24,6 +24,8 @@ CALM_SEEDS: Final = 0.5
 FAULTS_MAX: Final = 9
 FAULTS_UNTIL_S: Final = 25.0
 CRASH_STEPS_MAX: Final = 400
+BURST_COMMANDS: Final = 8
+BURST_S: Final = 0.2
 LASTS_S: Final = (0.2, 9.0)
 SKEW_MAX_S: Final = 15.0
 FOREVER_S: Final = 240.0
@@ -63,6 +65,8 @@ class Plan(msgspec.Struct, frozen=True):
     world: str
     seed: int
     partitions: int
+    tight: bool
+    """Whether batches and pages are so small that their limits are reached."""
     rates: dict[str, float]
     faults: list[Fault]
     commands: list[Command]
@@ -81,6 +85,14 @@ def load(path: Path) -> Plan:
 def weather(rng: random.Random) -> dict[str, float]:
     """The mishaps of one seed."""
     return {name: rng.choice(rates) for name, rates in RATES.items() if rng.random() < CALM_SEEDS}
+
+
+def times(rng: random.Random, number: int, until_s: float) -> list[float]:
+    """When commands are sent: spread out, or in bursts."""
+    bursts = [rng.uniform(0, until_s) for _ in range(max(1, number // BURST_COMMANDS))]
+    spread = rng.random() < CALM_SEEDS
+    at = [rng.uniform(0, until_s) if spread else rng.choice(bursts) + rng.uniform(0, BURST_S) for _ in range(number)]
+    return sorted(round(each, 3) for each in at)
 
 
 def faults(rng: random.Random, nodes: Sequence[str], stores: Sequence[str], broker: str) -> list[Fault]:
@@ -102,6 +114,7 @@ def _fault(rng: random.Random, kind: FaultKind, nodes: Sequence[str], stores: Se
         case "stop" | "pause":
             return Fault(kind, at, node, lasts=lasts)
         case "skew":
+            at = at if rng.random() < CALM_SEEDS else 0.0  # as often wrong from the start as suddenly
             return Fault(kind, at, node, by=round(rng.uniform(-SKEW_MAX_S, SKEW_MAX_S), 2))
         case "cut":
             return Fault(kind, at, node, server, lasts=lasts)

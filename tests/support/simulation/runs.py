@@ -4,8 +4,13 @@ import gc
 import logging
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
+from types import ModuleType
 from typing import Final
 
+from services.eventing import parking
+from services.eventing.door import logic as door_logic
+from services.eventing.relay import loop as relay_loop
+from services.eventing.relay import unmarked
 from tests.support.simulation import eventing_world
 from tests.support.simulation.loop import burial
 from tests.support.simulation.plan import Plan, shrink
@@ -14,12 +19,20 @@ from tests.support.simulation.world import World
 
 WORLDS: Final[dict[str, Callable[[Plan], World]]] = {"eventing": eventing_world.EventingWorld}
 PLANS: Final[dict[str, Callable[[int], Plan]]] = {"eventing": eventing_world.make_plan}
+TIGHT: Final[tuple[tuple[ModuleType, str, int], ...]] = (
+    (unmarked, "SCAN_ROWS_MAX", 3),
+    (unmarked, "LOOK_UP_STREAMS_MAX", 2),
+    (unmarked, "CLOSURE_EVENTS_MAX", 6),
+    (relay_loop, "BATCH_EVENTS_MAX", 3),
+    (parking, "PAGE_KEYS", 1),
+    (door_logic, "BATCH_RECORDS_MAX", 2),
+)
 SHRINK_RUNS_MAX: Final = 250
 
 
 def run(plan: Plan) -> Verdict:
     """One run of one plan."""
-    with burial():
+    with burial(), limits(tight=plan.tight):
         return WORLDS[plan.world](plan).run()
 
 
@@ -40,6 +53,19 @@ def first_failure(kind: str, seeds: Sequence[int]) -> tuple[int, Verdict] | None
         if verdict.violation is not None:
             return number, verdict
     return None
+
+
+@contextmanager
+def limits(*, tight: bool) -> Iterator[None]:
+    """Makes the real code's pages and batches so small, if asked, that a small world reaches their limits."""
+    before = [(module, name, getattr(module, name)) for module, name, _ in TIGHT]
+    try:
+        for module, name, value in TIGHT if tight else ():
+            setattr(module, name, value)
+        yield
+    finally:
+        for module, name, value in before:
+            setattr(module, name, value)
 
 
 @contextmanager

@@ -187,8 +187,8 @@ class StoreServer(Server):
         for transaction in self._sessions.values():
             if transaction.state == "open":
                 self._abort(transaction)
-        for transaction in self._above:
-            transaction.state = "aborted"
+            elif transaction.committed_at > self.documents.majority:  # also if it only read what is taken back
+                transaction.state = "aborted"
         self._above.clear()
         self.documents.roll_back()
         waiting, self._waiting = self._waiting, []

@@ -4,6 +4,7 @@ import asyncio
 from collections.abc import Iterable, Mapping
 from typing import Any, Final
 
+from services.eventing.door import logic
 from services.eventing.door.logic import Door
 from services.eventing.observe import Observer
 from services.eventing.ports import LogError, Ports, TopicPartition
@@ -78,7 +79,15 @@ class SimulatedWorker:
         self._broker = broker
         self._member = member
         self._reader = SimulatedReader(broker)
-        self._door = Door(engine, self._reader, ports.wall, ports.rng, observer)
+        self._door = Door(
+            engine,
+            self._reader,
+            ports.wall,
+            ports.rng,
+            observer,
+            lanes=ports.rng.choice((1, 1, 2)),
+            batch_records_max=logic.BATCH_RECORDS_MAX,
+        )
         self._generation = 0
         self._flowing = False
         """Whether fetched records may reach the door: not between a rebalance and the end of its assignment."""
