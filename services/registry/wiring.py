@@ -11,7 +11,9 @@ from services.registry.api import ROUTERS
 from services.registry.deliveries import store as deliveries
 from services.registry.deliveries.handlers import Change, DeliveriesHandler, DeliveriesState
 from services.registry.problems import PROBLEMS
+from services.registry.settings import RegistrySettings
 from services.runtime.http import build_app
+from services.runtime.service import Service
 from services.runtime.settings import HttpSettings
 
 NAME = "registry"
@@ -33,3 +35,14 @@ def due_work(ports: Ports) -> Sequence[DueWork]:
     """What the relay does when it is due: nothing yet."""
     del ports
     return ()
+
+
+SERVICE = Service(
+    name=NAME,
+    settings=RegistrySettings,
+    build_api=build_api,
+    build_handler=build_handler,
+    due_work=due_work,
+    collections=COLLECTIONS,
+    indexes=INDEXES,
+)

@@ -1,0 +1,52 @@
+"""Loads and saves units in MongoDB documents."""
+
+from collections.abc import Iterable, Sequence
+
+import msgspec
+
+from services.contracts.ids import UnitCode
+from services.eventing.ports import Document, Index, Reads, Transaction
+from services.registry.units.rules import Unit
+
+UNITS = "units"
+"""By code: versions, roll, number of the last edit."""
+COLLECTIONS = (UNITS,)
+INDEXES: tuple[Index, ...] = ()
+EVERYWHERE = "*"
+AREA_END = "~"
+"""Sorts after every digit."""
+
+
+def unit_of(document: Document) -> Unit:
+    """A stored unit."""
+    return msgspec.convert({**document, "code": document["_id"]}, Unit)
+
+
+def _document(unit: Unit) -> Document:
+    document: Document = msgspec.to_builtins(unit)
+    document["_id"] = document.pop("code")
+    return document
+
+
+async def load_units(reads: Reads, codes: Iterable[str]) -> dict[str, Unit]:
+    """Units by code; those that do not exist are not in the answer."""
+    return {code: unit_of(document) for code, document in (await reads.get(UNITS, codes)).items()}
+
+
+async def get_unit(reads: Reads, code: str) -> Unit | None:
+    """One unit, if it exists."""
+    return (await load_units(reads, [code])).get(UnitCode(code))
+
+
+async def list_units(reads: Reads, area: str, after: str | None, limit: int) -> list[Unit]:
+    """At most ``limit`` units of an area, by code."""
+    where: dict[str, str] = {} if area == EVERYWHERE else {"$gte": area, "$lt": area + AREA_END}
+    if after is not None:
+        where = {name: bound for name, bound in where.items() if name != "$gte"} | {"$gt": after}
+    return [unit_of(document) for document in await reads.find(UNITS, {"_id": where} if where else {}, limit=limit)]
+
+
+async def save_units(tx: Transaction, units: Sequence[Unit]) -> None:
+    """Writes whole units."""
+    if units:
+        await tx.replace(UNITS, [_document(unit) for unit in units])

@@ -1,0 +1,179 @@
+"""Registers and edits volunteers, one or many at a time: load, decide, save."""
+
+from collections.abc import Iterable, Sequence
+from datetime import date
+from typing import NamedTuple, TypeVar, assert_never
+
+from services.contracts.event import Event
+from services.contracts.ids import OrganisationKind, VolunteerId, VolunteerNumber, VolunteerState
+from services.contracts.registry import VolunteerRegistered, VolunteerUpdated
+from services.eventing.ports import Reads, Transaction
+from services.registry.decisions import Fault, Faults, Unchanged
+from services.registry.organisations.store import load_organisations
+from services.registry.personal.rules import Personal
+from services.registry.personal.sealing import Sealer, citizen_mark, fingerprint
+from services.registry.personal.vault import Vault
+from services.registry.units.rules import exists
+from services.registry.units.store import load_units
+from services.registry.volunteers import store
+from services.registry.volunteers.rules import (
+    Marks,
+    Profile,
+    Surroundings,
+    Volunteer,
+    decide_registration,
+    decide_update,
+)
+from services.runtime.auth import Caller
+
+
+class Said(NamedTuple):
+    """A profile with its marks, and the id its volunteer gets if new."""
+
+    volunteer_id: VolunteerId
+    profile: Profile
+    marks: Marks
+
+
+def said(vault: Vault, volunteer_id: str, profile: Profile) -> Said:
+    """A profile ready to be decided on."""
+    marks = Marks(citizen_mark(vault, profile.personal), fingerprint(vault, profile.personal))
+    return Said(VolunteerId(volunteer_id), profile, marks)
+
+
+class VolunteersBatch:
+    """The volunteers that some commands are about, and what decisions on them look at."""
+
+    def __init__(self, caller: Caller, today: date) -> None:
+        self._known: dict[str, store.Stored] = {}
+        self._numbers: dict[str, str | None] = {}
+        self._citizens: dict[str, str | None] = {}
+        self._units: dict[str, bool] = {}
+        self._kinds: dict[str, OrganisationKind | None] = {}
+        self._changes = _Changes()
+        self._around = Surroundings(
+            unit_exists=lambda unit: self._units[unit],
+            kind_of=lambda organisation: self._kinds[organisation],
+            holder_of=lambda mark: self._citizens[mark],
+            covers=caller.covers,
+            today=today,
+        )
+        self.events: list[Event] = []
+
+    async def load(self, reads: Reads, wanted: Sequence[Said]) -> None:
+        """Loads what the profiles name; what was loaded or changed before stays as it is."""
+        await self._load_places(reads, [each.profile for each in wanted])
+        numbers = {each.profile.number for each in wanted} - self._numbers.keys()
+        citizens = {each.marks.citizen for each in wanted} - self._citizens.keys()
+        claims = await store.load_claims(reads, sorted(numbers), sorted(citizens))
+        self._numbers |= {number: claims.by_number.get(number) for number in numbers}
+        self._citizens |= {mark: claims.by_citizen.get(mark) for mark in citizens}
+        holders = set(claims.by_number.values()) - self._known.keys()
+        self._known |= await store.load_volunteers(reads, sorted(holders))
+
+    async def _load_places(self, reads: Reads, profiles: Iterable[Profile]) -> None:
+        units: set[str] = set()
+        teams: set[str] = set()
+        for profile in profiles:
+            units.add(profile.home_unit)
+            teams.update(profile.teams)
+        units -= self._units.keys()
+        teams -= self._kinds.keys()
+        found_units = await load_units(reads, sorted(units)) if units else {}
+        self._units |= {unit: exists(found_units.get(unit)) for unit in units}
+        found = await load_organisations(reads, sorted(teams)) if teams else {}
+        self._kinds |= {team: found[team].kind if team in found else None for team in teams}
+
+    def find(self, number: str) -> store.Stored | None:
+        """The volunteer with a loaded number, as stored or changed by now."""
+        holder = self._numbers[number]
+        return None if holder is None else self._known[holder]
+
+    def register(self, new: Said) -> Faults | None:
+        """Registers somebody whose number nobody has; ``None`` when done."""
+        if self._numbers[new.profile.number] is not None:
+            return (Fault("number", "volunteer_number_taken"),)
+        decided = decide_registration(new.volunteer_id, new.profile, new.marks, self._around)
+        if not isinstance(decided, Volunteer):
+            return decided
+        self._numbers[decided.number] = self._citizens[decided.citizen] = decided.volunteer_id
+        self._take(decided, new.profile.personal)
+        self._changes.numbers[decided.number] = self._changes.citizens[decided.citizen] = decided.volunteer_id
+        self.events.append(announced(VolunteerRegistered, decided))
+        return None
+
+    def update(self, new: Said, *, state: VolunteerState, corrects_id: bool) -> Faults | Unchanged | None:
+        """Changes whoever has the number; ``None`` when that changed something."""
+        stored = self.find(new.profile.number)
+        assert stored is not None
+        known = stored.volunteer
+        decided = decide_update(known, new.profile, new.marks, self._around, state=state, corrects_id=corrects_id)
+        match decided:
+            case Volunteer():
+                self._move_citizen(known, decided)
+                self._take(decided, new.profile.personal)
+                self.events.append(announced(VolunteerUpdated, decided))
+                return None
+            case Unchanged() | tuple():
+                return decided
+            case _:
+                assert_never(decided)
+
+    def enter(self, new: Said) -> Faults | Unchanged | None:
+        """Registers somebody, or updates whoever has the number: what a line of a file means."""
+        stored = self.find(new.profile.number)
+        if stored is None:
+            return self.register(new)
+        return self.update(new, state=stored.volunteer.state, corrects_id=False)
+
+    def _move_citizen(self, known: Volunteer, decided: Volunteer) -> None:
+        if known.citizen != decided.citizen:
+            self._citizens |= {known.citizen: None, decided.citizen: decided.volunteer_id}
+            self._changes.given_up.append(known.citizen)
+            self._changes.citizens[decided.citizen] = decided.volunteer_id
+
+    def _take(self, volunteer: Volunteer, personal: Personal) -> None:
+        # Sealed when saved: a rehearsal or a refused command needs no key.
+        self._known[volunteer.volunteer_id] = store.Stored(volunteer, {})
+        self._changes.personal[volunteer.volunteer_id] = (volunteer.fingerprint, personal)
+
+    async def seal(self, sealer: Sealer) -> None:
+        """Has what changed sealed ahead of the transaction that saves it, so that this is short."""
+        await sealer.seal(self._changes.personal)
+
+    async def save(self, tx: Transaction, sealer: Sealer) -> None:
+        """Writes who is new or changed, and their claims."""
+        changes = self._changes
+        sealed = await sealer.seal(changes.personal)
+        await store.take_claims(tx, changes.numbers, changes.citizens)
+        await store.give_up_citizens(tx, changes.given_up)
+        people = [store.Stored(self._known[each].volunteer, sealed[each]) for each in changes.personal]
+        await store.save_volunteers(tx, people)
+
+
+class _Changes:
+    """What a batch is to write."""
+
+    def __init__(self) -> None:
+        self.personal: dict[str, tuple[str, Personal]] = {}
+        self.numbers: dict[VolunteerNumber, VolunteerId] = {}
+        self.citizens: dict[str, VolunteerId] = {}
+        self.given_up: list[str] = []
+
+
+E = TypeVar("E", VolunteerRegistered, VolunteerUpdated)
+
+
+def announced(event: type[E], volunteer: Volunteer) -> E:
+    """The event that tells others of a volunteer as they are now; nothing personal is in it."""
+    return event(
+        volunteer_id=volunteer.volunteer_id,
+        number=volunteer.number,
+        home_unit=volunteer.home_unit,
+        retired_cadre=volunteer.retired_cadre,
+        age_band=volunteer.age_band,
+        channel=volunteer.channel,
+        registered_on=date.fromisoformat(volunteer.registered_on),
+        state=volunteer.state,
+        teams=volunteer.teams,
+    )
