@@ -28,6 +28,7 @@ from services.contracts.registry import OrganisationRegistered, UnitRegistered, 
 from services.eventing.outbox import OUTBOX
 from services.runtime import commands
 from tests.support.asgi import Answer, call
+from tests.support.documented import check_documented
 from tests.support.memory_store import MemoryStore
 from tests.support.ports import SetClock, make_ports
 from tests.support.processing import Processing, announced
@@ -224,15 +225,17 @@ class World:
         key: str | None = None,
         headers: Mapping[str, str] | None = None,
     ) -> Answer:
-        """A command, with a new key unless one is given."""
+        """A command, with a new key unless one is given; its answer must be one that is documented."""
         sent = {**bearer(*scopes, area=area, subject=subject), "Idempotency-Key": key or f"key-{next(self._keys)}"}
-        return await call(self.app, "POST", path, headers={**sent, **(headers or {})}, body=body)
+        answer = await call(self.app, "POST", path, headers={**sent, **(headers or {})}, body=body)
+        return check_documented(self.app, "POST", path, answer)
 
     async def get(
         self, path: str, *, scopes: Sequence[str] = ALL_SCOPES, area: str = "3408", subject: str = "leader-1"
     ) -> Answer:
-        """A read."""
-        return await call(self.app, "GET", path, headers=bearer(*scopes, area=area, subject=subject))
+        """A read; its answer must be one that is documented."""
+        answer = await call(self.app, "GET", path, headers=bearer(*scopes, area=area, subject=subject))
+        return check_documented(self.app, "GET", path, answer)
 
     def announced(self) -> list[Envelope[Any]]:
         """What was announced since this was asked last, in order of the outbox's documents."""
