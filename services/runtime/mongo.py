@@ -1,10 +1,11 @@
 """Keeps a service's documents in MongoDB: the store's ports on pymongo's asynchronous client."""
 
 import random
-from collections.abc import Awaitable, Callable, Iterable, Iterator, Sequence
-from contextlib import AbstractAsyncContextManager, contextmanager
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterable, Iterator, Sequence
+from contextlib import AbstractAsyncContextManager, asynccontextmanager, contextmanager
 from typing import Self, TypeVar
 
+from bson.binary import Binary
 from pymongo import AsyncMongoClient, IndexModel, ReturnDocument
 from pymongo.asynchronous.client_session import AsyncClientSession
 from pymongo.asynchronous.database import AsyncDatabase
@@ -14,23 +15,21 @@ from services.eventing.ports import Document, Index, Sort, StoreUnavailableError
 from services.runtime.mongo_commands import (
     COMMAND_TIMEOUT_MS,
     DURABLE,
+    IDS_PER_QUERY_MAX,
     MAJORITY,
     NAMESPACE_EXISTS,
     Commands,
     in_the_stores_words,
+    open_client,
 )
 from services.runtime.mongo_transactions import Transactions
 from services.runtime.mongo_wakeups import listening
 
 T = TypeVar("T")
 
-SERVER_SELECTION_TIMEOUT_MS = 3_000
-CONNECT_TIMEOUT_MS = 3_000
-SOCKET_TIMEOUT_MS = COMMAND_TIMEOUT_MS + 5_000
-POOL_CONNECTIONS_MAX = 64
-POOL_WAIT_TIMEOUT_MS = 5_000
 OWNERS = "owners"
-"""One document an owner name: the sessions in which its holders run their transactions, the present one last."""
+"""One document an owner name: the sessions in which its transactions run or ran, those of the present holder last."""
+OWNED_SESSIONS_MAX = 1_000
 
 
 class MongoStore:
@@ -41,32 +40,36 @@ class MongoStore:
         client: AsyncMongoClient[Document],
         database: str,
         rng: random.Random,
+        *,
+        ids_per_query: int = IDS_PER_QUERY_MAX,
         on_retry: Callable[[str], None] = lambda _: None,
     ) -> None:
         self._client = client
         self._database: AsyncDatabase[Document] = client.get_database(
             database, read_concern=MAJORITY, write_concern=DURABLE
         )
-        self._transactions = Transactions(self._database, rng, on_retry)
-        self._owned: dict[str, AsyncClientSession] = {}
+        self._transactions = Transactions(rng, on_retry)
+        self._ids_per_query = ids_per_query
+        self._idle_sessions: dict[str, list[AsyncClientSession]] = {}
         self._closed = False
 
     @classmethod
     def open(
-        cls, uri: str, database: str, rng: random.Random, *, on_retry: Callable[[str], None] = lambda _: None
+        cls,
+        uri: str,
+        database: str,
+        rng: random.Random,
+        *,
+        ids_per_query: int = IDS_PER_QUERY_MAX,
+        on_retry: Callable[[str], None] = lambda _: None,
     ) -> Self:
-        """Make a client that connects at its first use. ``rng`` spreads retries; ``on_retry`` hears of each."""
-        client = AsyncMongoClient[Document](
-            uri,
-            appname=database,
-            serverSelectionTimeoutMS=SERVER_SELECTION_TIMEOUT_MS,
-            connectTimeoutMS=CONNECT_TIMEOUT_MS,
-            socketTimeoutMS=SOCKET_TIMEOUT_MS,
-            maxPoolSize=POOL_CONNECTIONS_MAX,
-            waitQueueTimeoutMS=POOL_WAIT_TIMEOUT_MS,
-            tz_aware=True,
-        )
-        return cls(client, database, rng, on_retry)
+        """Make a client, which connects at its first use.
+
+        ``rng`` spreads retries; ``ids_per_query`` is for servers that compare every id with every document;
+        ``on_retry`` hears the name of the error whenever a transaction is tried again.
+        """
+        client = open_client(uri, database)
+        return cls(client, database, rng, ids_per_query=ids_per_query, on_retry=on_retry)
 
     async def close(self) -> None:
         """Close all connections; from then on everything is unavailable."""
@@ -74,11 +77,9 @@ class MongoStore:
         await self._client.close()
 
     async def get(self, collection: str, ids: Iterable[str]) -> dict[str, Document]:
-        if not (wanted := list(ids)):
-            return {}
         with self._in_the_stores_words():
             async with self._session() as session:
-                return await Commands(self._database, session).get(collection, wanted)
+                return await self._commands(session).get(collection, ids)
 
     async def find(
         self,
@@ -91,22 +92,57 @@ class MongoStore:
     ) -> list[Document]:
         with self._in_the_stores_words():
             async with self._session() as session:
-                return await Commands(self._database, session).find(collection, where, sort, limit, fields)
+                return await self._commands(session).find(collection, where, sort, limit, fields)
 
     async def transact(self, work: Callable[[Transaction], Awaitable[T]], *, owner: str | None = None) -> T:
         with self._in_the_stores_words():
-            if owner is not None:
-                assert owner in self._owned, f"{owner} was not taken over"
-                return await self._transactions.run(self._owned[owner], work)
-            async with self._session() as session:
-                return await self._transactions.run(session, work)
+            async with self._session() if owner is None else self._owned_session(owner) as session:
+                return await self._transactions.run(session, self._commands(session), work)
 
     async def take_over(self, owner: str) -> None:
         with self._in_the_stores_words():
-            # Never ended: the driver would give its id to others, whose transactions the next owner would then end.
             session = self._session()
-            await self._end_earlier_sessions(owner, session.session_id["id"])
-        self._owned[owner] = session
+            sessions = await self._record(owner, session)
+            # Whoever dies on the way here leaves a session too many on record, never one too few; of two that come at
+            # the same time, the one recorded later ends what the other has begun.
+            if earlier := sessions[: sessions.index(session.session_id["id"])]:
+                killed = [{"id": each} for each in earlier]
+                await self._client.admin.command("killSessions", killed, maxTimeMS=COMMAND_TIMEOUT_MS)
+                await self._database[OWNERS].update_one({"_id": owner}, {"$pull": {"sessions": {"$in": earlier}}})
+        self._idle_sessions[owner] = [session]
+
+    @asynccontextmanager
+    async def _owned_session(self, owner: str) -> AsyncIterator[AsyncClientSession]:
+        """A session of this owner that no other transaction uses, on record before its first use.
+
+        They are kept, never ended: the driver would give an ended one's id to others, whose transactions the owner's
+        next holder would then end.
+        """
+        assert owner in self._idle_sessions, f"{owner} was not taken over"
+        idle = self._idle_sessions[owner]
+        if idle:
+            session = idle.pop()
+        else:
+            session = self._session()
+            await self._record(owner, session)
+        try:
+            yield session
+        finally:
+            idle.append(session)
+
+    async def _record(self, owner: str, session: AsyncClientSession) -> list[Binary]:
+        """Add a session to those on the owner's record; return them all."""
+        more = {"$each": [session.session_id["id"]], "$slice": -OWNED_SESSIONS_MAX}
+        record = await self._database[OWNERS].find_one_and_update(
+            {"_id": owner},
+            {"$push": {"sessions": more}},
+            upsert=True,
+            return_document=ReturnDocument.AFTER,
+            maxTimeMS=COMMAND_TIMEOUT_MS,
+        )
+        assert record is not None, "an upsert returns what it made"
+        sessions: list[Binary] = record["sessions"]
+        return sessions
 
     def wakeups(self, collection: str) -> AbstractAsyncContextManager[Wakeups]:
         return listening(self._database[collection])
@@ -133,31 +169,12 @@ class MongoStore:
             if error.code != NAMESPACE_EXISTS:
                 raise
 
-    async def _end_earlier_sessions(self, owner: str, ours: object) -> None:
-        """Put our session on record behind those of earlier holders, end theirs, strike them off.
-
-        In this order, whoever dies on the way leaves a session too many on record, never one too few. Two that come
-        at the same time both find the earlier holders, and the later one the other.
-        """
-        owners = self._database[OWNERS]
-        record = await owners.find_one_and_update(
-            {"_id": owner},
-            {"$push": {"sessions": ours}},
-            upsert=True,
-            return_document=ReturnDocument.AFTER,
-            maxTimeMS=COMMAND_TIMEOUT_MS,
-        )
-        assert record is not None, "an upsert returns what it made"
-        sessions = record["sessions"]
-        if earlier := sessions[: sessions.index(ours)]:
-            await self._client.admin.command(
-                "killSessions", [{"id": session} for session in earlier], maxTimeMS=COMMAND_TIMEOUT_MS
-            )
-            await owners.update_one({"_id": owner}, {"$pull": {"sessions": {"$in": earlier}}})
-
     def _session(self) -> AsyncClientSession:
         # Not causally consistent: what is read here was written with majority or is not to be seen.
         return self._client.start_session(causal_consistency=False)
+
+    def _commands(self, session: AsyncClientSession) -> Commands:
+        return Commands(self._database, session, self._ids_per_query)
 
     @contextmanager
     def _in_the_stores_words(self) -> Iterator[None]:

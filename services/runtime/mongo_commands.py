@@ -1,9 +1,10 @@
 """Speaks MongoDB: raw commands, which cost a third of what collection methods do, and errors in the store's words."""
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from typing import Any, TypeVar
 
 from bson.codec_options import CodecOptions
+from pymongo import AsyncMongoClient
 from pymongo.asynchronous.client_session import AsyncClientSession
 from pymongo.asynchronous.database import AsyncDatabase
 from pymongo.errors import (
@@ -31,7 +32,13 @@ T = TypeVar("T")
 
 COMMAND_TIMEOUT_MS = 10_000
 """How long the server may work on one command."""
+SERVER_SELECTION_TIMEOUT_MS = 3_000
+CONNECT_TIMEOUT_MS = 3_000
+SOCKET_TIMEOUT_MS = COMMAND_TIMEOUT_MS + 5_000
+POOL_CONNECTIONS_MAX = 64
+POOL_WAIT_TIMEOUT_MS = 5_000
 COMMAND_DOCUMENTS_MAX = 1_000
+IDS_PER_QUERY_MAX = 1_000
 READ_DOCUMENTS_MAX = 100_000
 OPERATORS = frozenset({"$in", "$gt", "$gte", "$lt", "$lte", "$ne", "$exists"})
 
@@ -66,6 +73,20 @@ UNAVAILABLE_CODES = frozenset(
 )
 
 
+def open_client(uri: str, name: str) -> AsyncMongoClient[Document]:
+    """Make a client that waits for nothing longer than its limits; ``name`` is what the server's logs call it."""
+    return AsyncMongoClient[Document](
+        uri,
+        appname=name,
+        serverSelectionTimeoutMS=SERVER_SELECTION_TIMEOUT_MS,
+        connectTimeoutMS=CONNECT_TIMEOUT_MS,
+        socketTimeoutMS=SOCKET_TIMEOUT_MS,
+        maxPoolSize=POOL_CONNECTIONS_MAX,
+        waitQueueTimeoutMS=POOL_WAIT_TIMEOUT_MS,
+        tz_aware=True,
+    )
+
+
 def in_the_stores_words(error: PyMongoError) -> StoreError | None:
     """What a driver's error means to callers of the store; ``None`` if it is nothing they could act on: a bug of ours.
 
@@ -79,6 +100,8 @@ def in_the_stores_words(error: PyMongoError) -> StoreError | None:
     away = (ConnectionFailure, ExecutionTimeout, WriteConcernError)
     if isinstance(error, away) or code in UNAVAILABLE_CODES:
         return StoreUnavailableError(f"{type(error).__name__} (code {code})")
+    if code is not None and error.has_error_label("TransientTransactionError"):
+        return ConflictError(f"the server ended the transaction (code {code})")
     return None
 
 
@@ -94,14 +117,18 @@ def chunks(items: Sequence[T], size: int) -> Iterator[Sequence[T]]:
 class Commands:
     """Runs raw commands on one database in one session. Raises the driver's errors as they are."""
 
-    def __init__(self, database: AsyncDatabase[Document], session: AsyncClientSession) -> None:
+    def __init__(self, database: AsyncDatabase[Document], session: AsyncClientSession, ids_per_query: int) -> None:
         self._database = database
         self._session = session
+        self._ids_per_query = ids_per_query
 
-    async def get(self, collection: str, ids: Sequence[str]) -> dict[str, Document]:
-        """The documents that exist of these ids, at least one."""
-        found = await self._find({"find": collection, "filter": {"_id": {"$in": ids}}}, len(ids))
-        return {document["_id"]: document for document in found}
+    async def get(self, collection: str, ids: Iterable[str]) -> dict[str, Document]:
+        """The documents that exist of these ids."""
+        found: dict[str, Document] = {}
+        for part in chunks(list(ids), self._ids_per_query):
+            documents = await self._find({"find": collection, "filter": {"_id": {"$in": part}}}, len(part))
+            found.update([(document["_id"], document) for document in documents])
+        return found
 
     async def find(
         self, collection: str, where: Where, sort: Sort, limit: int, fields: Sequence[str] | None
@@ -123,7 +150,7 @@ class Commands:
 
     async def delete(self, collection: str, ids: Sequence[str]) -> int:
         """Remove documents; return how many there were."""
-        return await self._write({"delete": collection, "deletes": [{"q": {"_id": {"$in": ids}}, "limit": 0}]})
+        return await self._write({"delete": collection, "deletes": [{"q": {"_id": each}, "limit": 1} for each in ids]})
 
     async def _find(self, command: Document, limit: int) -> list[Document]:
         """One round trip if all fits into one answer (16 MB)."""

@@ -3,10 +3,9 @@
 import asyncio
 import random
 from collections.abc import Awaitable, Callable, Iterable, Mapping, Sequence
-from typing import Any, TypeVar
+from typing import Any, NoReturn, TypeVar
 
 from pymongo.asynchronous.client_session import AsyncClientSession
-from pymongo.asynchronous.database import AsyncDatabase
 from pymongo.errors import DocumentTooLarge, OperationFailure, PyMongoError
 
 from services.eventing.ports import CommitUnknownError, ConflictError, Document, Sort, StoreError, Transaction, Where
@@ -45,8 +44,7 @@ class MongoTransaction:
         """Whether another try may come out differently."""
 
     async def get(self, collection: str, ids: Iterable[str]) -> dict[str, Document]:
-        wanted = list(ids)
-        return await self._ask(self._commands.get, collection, wanted) if wanted else {}
+        return await self._ask(self._commands.get, collection, ids)
 
     async def find(
         self,
@@ -87,12 +85,16 @@ class MongoTransaction:
             self.failure, self.again = error, self._documents_per_command > 1
             raise
         except PyMongoError as error:
-            known = in_the_stores_words(error)
-            self.failure = known or error
-            self.again = isinstance(known, ConflictError) or error.has_error_label("TransientTransactionError")
-            if known is None:
-                raise
-            raise known from None
+            self.fail(error)
+
+    def fail(self, error: PyMongoError) -> NoReturn:
+        """Raise a driver's error in the store's words, and keep it."""
+        known = in_the_stores_words(error)
+        self.failure = known or error
+        self.again = isinstance(known, ConflictError) or error.has_error_label("TransientTransactionError")
+        if known is None:
+            raise error
+        raise known from None
 
     def raise_failure(self) -> None:
         """Raise the error that ended this try, if one did, even if work has caught it."""
@@ -101,24 +103,28 @@ class MongoTransaction:
 
 
 class Transactions:
-    """Runs transactions on one database."""
+    """Tries a transaction again while that may help: ``rng`` spreads the pauses, ``on_retry`` hears what went wrong."""
 
-    def __init__(
-        self, database: AsyncDatabase[Document], rng: random.Random, on_retry: Callable[[str], None] = lambda _: None
-    ) -> None:
-        """``on_retry`` is told the name of the error whenever a transaction is tried again."""
-        self._database = database
+    def __init__(self, rng: random.Random, on_retry: Callable[[str], None]) -> None:
         self._rng = rng
         self._on_retry = on_retry
 
-    async def run(self, session: AsyncClientSession, work: Callable[[Transaction], Awaitable[T]]) -> T:
-        """Run ``work`` in a transaction of this session; as ``Store.transact``, but for errors that are bugs."""
+    async def run(
+        self,
+        session: AsyncClientSession,
+        commands: Commands,
+        work: Callable[[Transaction], Awaitable[T]],
+    ) -> T:
+        """Run ``work`` in a transaction of this session, in which the commands are too. Raises as ``Store.transact``.
+
+        What has no name among the store's errors is raised as the driver's error that it is.
+        """
         clock = asyncio.get_running_loop().time
         end = clock() + TRY_FOR_S
         pause_s = PAUSE_FIRST_S
         documents_per_command = COMMAND_DOCUMENTS_MAX
         for tries in range(1, TRIES_MAX + 1):
-            tx = MongoTransaction(Commands(self._database, session), documents_per_command)
+            tx = MongoTransaction(commands, documents_per_command)
             try:
                 return await self._try(session, work, tx)
             except (StoreError, DocumentTooLarge) as error:
@@ -163,13 +169,9 @@ class Transactions:
         return min(longest_s * PAUSE_GROWTH, PAUSE_MAX_S)
 
 
-def _raise_uncommitted(error: PyMongoError, tx: MongoTransaction) -> None:
+def _raise_uncommitted(error: PyMongoError, tx: MongoTransaction) -> NoReturn:
     if isinstance(error, OperationFailure) and error.code == NO_SUCH_TRANSACTION:
         # Either it was ended, or an earlier commit (the driver repeats one by itself) came through and the server has
         # forgotten it since, as it may after a restart. To run the work again could do it twice.
         raise CommitUnknownError("the server does not know the transaction to commit") from None
-    known = in_the_stores_words(error)
-    if known is None:
-        raise error
-    tx.failure, tx.again = known, error.has_error_label("TransientTransactionError")
-    raise known from None
+    tx.fail(error)
