@@ -114,7 +114,7 @@ class Keys:
         if self._keys and not self._source.changes:
             return
         async with self._loading:
-            now_s = asyncio.get_running_loop().time()
+            now_s = _loop_time_s()
             if self._tried_at_s is None or now_s >= self._tried_at_s + interval_s:
                 self._tried_at_s = now_s
                 await self._try_load()
@@ -128,6 +128,10 @@ class Keys:
         except KeysUnavailableError as error:
             # With earlier keys at hand, tokens go on being verified; readiness and the log tell of it.
             _log.warning("token keys not reloaded", exc_info=error)
+
+
+def _loop_time_s() -> float:
+    return asyncio.get_running_loop().time()
 
 
 def parse_jwks(document: bytes) -> dict[str, jwt.PyJWK]:
