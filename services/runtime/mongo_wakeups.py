@@ -2,7 +2,7 @@
 
 import asyncio
 from collections.abc import AsyncIterator, Mapping
-from contextlib import asynccontextmanager, suppress
+from contextlib import asynccontextmanager
 from typing import Any
 
 from pymongo.asynchronous.collection import AsyncCollection
@@ -17,6 +17,7 @@ ANSWER_WITHIN_MS = 1_000
 PAUSE_AFTER_CHANGE_S = 0.005
 """Many writes in a row are one wake-up and few requests."""
 REOPEN_PAUSE_S = 0.25
+CANCEL_AGAIN_S = 0.1
 LOST_HISTORY_CODES = frozenset({136, 260, 280, 286})
 """CappedPositionLost, InvalidResumeToken, ChangeStreamFatalError, ChangeStreamHistoryLost."""
 ONLY_THE_TOKEN: list[Mapping[str, Any]] = [{"$project": {"_id": 1}}]
@@ -34,7 +35,8 @@ class MongoWakeups:
         if self._listening.done():
             self._listening.result()  # it ends only by an error that is nobody's to handle
         try:
-            await asyncio.wait_for(self._heard.wait(), timeout_s)
+            async with asyncio.timeout(timeout_s):
+                await self._heard.wait()
         except TimeoutError:
             return False
         self._heard.clear()
@@ -42,9 +44,12 @@ class MongoWakeups:
 
     async def stop(self) -> None:
         """End the listening."""
-        self._listening.cancel()
-        with suppress(asyncio.CancelledError):
-            await self._listening
+        # Before Python 3.12 asyncio.wait_for, which the driver uses, loses a cancellation that comes with its answer.
+        while not self._listening.done():
+            self._listening.cancel()
+            await asyncio.wait({self._listening}, timeout=CANCEL_AGAIN_S)
+        if not self._listening.cancelled():
+            self._listening.result()
 
     async def _listen(self) -> None:
         while True:
