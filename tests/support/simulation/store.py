@@ -17,6 +17,14 @@ from services.eventing.ports import (
     Transaction,
     Where,
 )
+from services.runtime.mongo_transactions import (
+    COMMIT_TRIES_MAX,
+    PAUSE_FIRST_S,
+    PAUSE_GROWTH,
+    PAUSE_MAX_S,
+    TRIES_MAX,
+    TRY_FOR_S,
+)
 from tests.support.simulation.documents import copied, stored
 from tests.support.simulation.network import UnansweredError
 from tests.support.simulation.store_server import BY_ID, AbortedError, Call, Query, StoreServer
@@ -24,12 +32,6 @@ from tests.support.simulation.store_server import BY_ID, AbortedError, Call, Que
 T = TypeVar("T")
 
 SPURIOUS_WAKEUP_S: Final = 0.3
-TRANSACTION_TRIES_MAX: Final = 40
-TRANSACTION_TRY_FOR_S: Final = 10
-COMMIT_TRIES_MAX: Final = 5
-PAUSE_FIRST_S: Final = 0.002
-PAUSE_GROWTH: Final = 1.6
-PAUSE_MAX_S: Final = 0.5
 
 
 class SimulatedTransaction:
@@ -138,8 +140,8 @@ class SimulatedStore:
         self._rng = rng
         self._serial = 0
         self._numbers: dict[str, int] = {}
-        self._pool: list[str] = []
-        self._owned: dict[str, str] = {}
+        self._idle: dict[str, list[str]] = {}
+        """Sessions by owner that no transaction uses now; those of no owner under an empty name."""
 
     async def prepare(self, collections: Sequence[str], indexes: Sequence[Index]) -> None:
         await self._ask(self._server.prepare, tuple(collections), tuple(indexes))
@@ -167,19 +169,33 @@ class SimulatedStore:
         return found
 
     async def transact(self, work: Callable[[Transaction], Awaitable[T]], *, owner: str | None = None) -> T:
-        if owner is not None:
-            assert owner in self._owned, f"{owner} has not been taken over"
-            return await self._tries(self._owned[owner], work)
-        session = self._pool.pop() if self._pool else self._session()
-        try:
+        async with self._idle_session(owner) as session:
             return await self._tries(session, work)
-        finally:
-            self._pool.append(session)
 
     async def take_over(self, owner: str) -> None:
-        session = self._session()
-        await self._ask(self._server.kill, owner, session)
-        self._owned[owner] = session
+        session = self._new_session()
+        recorded: list[str] = await self._ask(self._server.record, owner, session)
+        if earlier := recorded[: recorded.index(session)]:
+            await self._ask(self._server.kill, owner, earlier)
+        self._numbers[session] = 0
+        self._idle[owner] = [session]
+
+    @asynccontextmanager
+    async def _idle_session(self, owner: str | None) -> AsyncIterator[str]:
+        """A session that no other transaction uses; an owner's is on record before its first use."""
+        if owner is None:
+            idle = self._idle.setdefault("", [])
+        else:
+            assert owner in self._idle, f"{owner} was not taken over"
+            idle = self._idle[owner]
+        session = idle.pop() if idle else self._new_session()
+        if owner is not None and session not in self._numbers:
+            await self._ask(self._server.record, owner, session)
+        self._numbers.setdefault(session, 0)
+        try:
+            yield session
+        finally:
+            idle.append(session)
 
     @asynccontextmanager
     async def wakeups(self, collection: str) -> AsyncIterator[SimulatedWakeups]:
@@ -192,7 +208,7 @@ class SimulatedStore:
         finally:
             listeners.remove(listener.wake)
 
-    def _session(self) -> str:
+    def _new_session(self) -> str:
         self._serial += 1
         return f"{self._process}:{self._serial}"
 
@@ -204,19 +220,19 @@ class SimulatedStore:
 
     async def _tries(self, session: str, work: Callable[[Transaction], Awaitable[T]]) -> T:
         clock = asyncio.get_running_loop().time
-        deadline = clock() + TRANSACTION_TRY_FOR_S
+        deadline = clock() + TRY_FOR_S
         pause_s = PAUSE_FIRST_S
         tries = 0
         while True:
             tries += 1
-            number = self._numbers[session] = self._numbers.get(session, 0) + 1
+            number = self._numbers[session] = self._numbers[session] + 1
             tx = SimulatedTransaction(self._server, session, number)
             try:
                 return await self._try(work, tx)
             except StoreError as error:
                 if error is not tx.failure or not tx.retryable:
                     raise
-                if tries == TRANSACTION_TRIES_MAX or clock() > deadline:
+                if tries == TRIES_MAX or clock() > deadline:
                     raise
             await asyncio.sleep(self._rng.uniform(0, pause_s))
             pause_s = min(pause_s * PAUSE_GROWTH, PAUSE_MAX_S)

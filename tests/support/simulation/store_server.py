@@ -71,7 +71,7 @@ class StoreServer(Server):
         self.on_majority: Callable[[str, Mapping[Place, Body | None]], None] | None = None
         self.listeners: dict[str, list[Callable[[], None]]] = {}
         self._sessions: dict[str, Open] = {}
-        self._owners: dict[str, str] = {}
+        self._owners: dict[str, list[str]] = {}
         self._locks: dict[Place, Open] = {}
         self._claims: dict[UniqueKey, Open] = {}
         self._above: list[Open] = []
@@ -87,12 +87,18 @@ class StoreServer(Server):
     def ping(self) -> None:
         """Answers."""
 
-    def kill(self, owner: str, session: str) -> None:
-        """Aborts what the owner's last session has open and takes the new one on record. Fences nobody."""
-        before = self._owners.get(owner)
-        self._owners[owner] = session
-        if before is not None and before in self._sessions:
-            self._abort(self._sessions[before])
+    def record(self, owner: str, session: str) -> list[str]:
+        """Puts a session on the owner's record; all that stand there, in order."""
+        recorded = self._owners.setdefault(owner, [])
+        recorded.append(session)
+        return list(recorded)
+
+    def kill(self, owner: str, sessions: Sequence[str]) -> None:
+        """Aborts what these sessions have open and strikes them off the owner's record. Fences nobody."""
+        for session in sessions:
+            if session in self._sessions:
+                self._abort(self._sessions[session])
+        self._owners[owner] = [each for each in self._owners[owner] if each not in sessions]
 
     def read(self, collection: str, ids: Sequence[str]) -> dict[str, Document]:
         """What a majority holds."""
