@@ -80,7 +80,6 @@ class Platform:
         ports = [*free_ports(len(PROCESSES) - 1), *([gateway_port] if gateway_port else free_ports(1))]
         self.addresses = {name: Address(name, port) for name, port in zip(PROCESSES, ports, strict=True)}
         self.environ = {**_environment(data_dir, servers, self.addresses), **environ}
-        self.restarts_seen: dict[str, int] = {}
         self._password = secrets.token_hex(16)
         # A socket's path may have 107 characters: the data folder of a test may be deeper.
         self._socket = Path(f"/tmp/silver-service-{os.getpid()}-{secrets.token_hex(4)}.sock")  # noqa: S108
@@ -123,7 +122,7 @@ class Platform:
         for name in names or PROCESSES:
             while not self.is_ready(name):
                 state = self._state(name)
-                if state["statename"] in ("FATAL", "EXITED") or time.monotonic() > deadline:
+                if _stays_down(state) or time.monotonic() > deadline:
                     raise ServerFailed(f"{name} is {state['statename']}, not ready:\n{self._tail(name)}")
                 time.sleep(READY_POLL_S)
 
@@ -193,6 +192,12 @@ class Platform:
             f"startsecs={START_SECONDS}\nstartretries={RESTARTS_MAX}\nstopwaitsecs={STOP_WITHIN_S}\n"
             f"redirect_stderr=true\nstdout_logfile={_escaped(str(self.log(name)))}\n"
         )
+
+
+def _stays_down(state: Mapping[str, Any]) -> bool:
+    """Whether supervisord has given a process up; one that was killed is ``EXITED`` for a moment too."""
+    ended = state["statename"] == "EXITED" and state["exitstatus"] in EXIT_CODES_KEPT_DOWN
+    return bool(ended or state["statename"] == "FATAL")
 
 
 def _escaped(text: str) -> str:
