@@ -2,6 +2,7 @@
 
 from collections.abc import Mapping, Sequence
 from datetime import date, datetime, timedelta, timezone
+from functools import cache
 from itertools import count
 from typing import Any
 
@@ -178,6 +179,12 @@ def slip(serial: int, session: str = "SE-1") -> str:
     return one_time_code(SECRET, SessionId(session), serial)
 
 
+@cache
+def described() -> dict[str, Any]:
+    """The OpenAPI document, which is the same for every world."""
+    return wiring.build_api(make_ports(MemoryStore()), http_settings()).openapi()
+
+
 class World:
     """Activities in memory, as its neighbours see it: registry's events go in, HTTP in and out, events come out."""
 
@@ -228,14 +235,14 @@ class World:
         """A command, with a new key unless one is given; its answer must be one that is documented."""
         sent = {**bearer(*scopes, area=area, subject=subject), "Idempotency-Key": key or f"key-{next(self._keys)}"}
         answer = await call(self.app, "POST", path, headers={**sent, **(headers or {})}, body=body)
-        return check_documented(self.app, "POST", path, answer)
+        return check_documented(described(), "POST", path, answer)
 
     async def get(
         self, path: str, *, scopes: Sequence[str] = ALL_SCOPES, area: str = "3408", subject: str = "leader-1"
     ) -> Answer:
         """A read; its answer must be one that is documented."""
         answer = await call(self.app, "GET", path, headers=bearer(*scopes, area=area, subject=subject))
-        return check_documented(self.app, "GET", path, answer)
+        return check_documented(described(), "GET", path, answer)
 
     def announced(self) -> list[Envelope[Any]]:
         """What was announced since this was asked last, in order of the outbox's documents."""

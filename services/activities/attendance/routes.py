@@ -52,7 +52,7 @@ class EndBody(Body):
         {
             "volunteer_id": "0198f3c2-7a10-7c55-9d1e-5f3b2a4c6d70",
             "at": "2026-07-14T08:57:31+08:00",
-            "proof": {"method": "station_code", "code": "492039"},
+            "proof": {"method": "personal_card", "card": "V34080200001"},
         }
     )
 

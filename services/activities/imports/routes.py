@@ -15,7 +15,7 @@ router = APIRouter(tags=["imports"])
 
 SHEET_EXAMPLE: Final = (
     ",".join(COLUMNS.values()) + "\n"
-    "AC-340802-0001,SE-340802-0001-1,银龄义诊进社区,TM-340802-07,340802,ST-340802-03,,health,health_care,"
+    "AC-340802-0002,SE-340802-0002-1,银龄义诊进社区,TM-340802-07,340802,ST-340802-03,,health,health_care,"
     "2026-07-14T09:00:00+08:00,2026-07-14T11:00:00+08:00,20,已发布\n"
 )
 
