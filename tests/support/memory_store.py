@@ -118,7 +118,6 @@ class MemoryStore:
 
     async def transact(self, work: Callable[["MemoryTransaction"], Awaitable[T]], *, owner: str | None = None) -> T:
         for tried in range(TRANSACTION_TRIES_MAX):
-            await self._abort_owner(owner)
             transaction = MemoryTransaction(self, owner)
             self._open.append(transaction)
             try:
@@ -138,7 +137,9 @@ class MemoryStore:
 
     async def take_over(self, owner: str) -> None:
         await self.step("take_over")
-        await self._abort_owner(owner)
+        for each in self._open:
+            if each.owner == owner:
+                each.end()
 
     @asynccontextmanager
     async def wakeups(self, collection: str) -> AsyncIterator["MemoryWakeups"]:
@@ -157,11 +158,6 @@ class MemoryStore:
         await asyncio.sleep(0)
         if self.fault is not None:
             self.fault(name)
-
-    async def _abort_owner(self, owner: str | None) -> None:
-        for each in self._open:
-            if owner is not None and each.owner == owner:
-                each.end()
 
     def _at(self, collection: str, each: str, time: int) -> Document | None:
         for when, document in reversed(self._versions.get(collection, {}).get(each, [])):
@@ -228,9 +224,8 @@ class MemoryTransaction:
 
     @property
     def snapshot(self) -> int:
-        if self.begun_at is None:
-            self.begun_at = self.store.snapshot_time()
-        return self.begun_at
+        """The instant it reads at."""
+        return self.store.snapshot_time() if self.begun_at is None else self.begun_at
 
     def end(self) -> None:
         """Aborts: nothing that was written remains (a commit has taken it already)."""
@@ -298,6 +293,8 @@ class MemoryTransaction:
     async def _step(self, name: str) -> None:
         await self.store.step(name)
         self.assert_open()
+        if self.begun_at is None:
+            self.begun_at = self.store.snapshot_time()
 
     def write(self, collection: str, each: str, document: Document | None) -> None:
         """Takes one write in, or aborts if another transaction was first."""

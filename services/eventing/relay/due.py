@@ -18,7 +18,8 @@ class DueWork(Protocol):
     async def run(self, now: datetime, guard: LeaseGuard) -> int:
         """Does some of what is due at ``now`` (business time); returns how many items, 0 if nothing is left.
 
-        Each transaction calls ``await guard.hold(tx)`` first. Raises what the store raises.
+        Every transaction goes through ``guard.transact``, which holds the lease (``guard.hold(tx)``) and lets the next
+        leader end it. Raises what the store raises.
         """
         ...
 

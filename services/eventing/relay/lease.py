@@ -1,8 +1,9 @@
 """Lets one relay of a service be active at a time, and makes every transaction of an earlier one fail."""
 
 import asyncio
+from collections.abc import Awaitable, Callable
 from datetime import timedelta
-from typing import NamedTuple
+from typing import NamedTuple, TypeVar
 
 from services.eventing.ports import (
     Clock,
@@ -15,6 +16,8 @@ from services.eventing.ports import (
 )
 from services.eventing.times import from_text, to_text
 
+T = TypeVar("T")
+
 LEASE = "lease"
 COLLECTIONS: tuple[str, ...] = (LEASE, "changes")
 
@@ -23,6 +26,9 @@ RENEW_EVERY_S = 2.0
 """Four more tries before the lease ends."""
 RENEW_AGAIN_S = 0.2
 RELAY_ID = "relay"
+OWNER = "relay"
+"""All transactions under the lease run under this name, so that the next leader ends those that a dead or frozen one
+left open: their locks would keep it from leading."""
 
 TRANSIENT = (ConflictError, StoreUnavailableError, CommitUnknownError)
 
@@ -55,15 +61,13 @@ async def acquire(store: Store, wall: Clock, holder: str) -> "LeaseGuard | None"
     ``holder`` names one process at a time. The same name may take its lease again at once, as a restarted process does:
     what is left of its older self has the older epoch. Raises what the store raises.
     """
-    loop = asyncio.get_running_loop()
-    asked_at = loop.time()
+    asked_at = asyncio.get_running_loop().time()
 
     async def work(tx: Transaction) -> int | None:
         lease = (await tx.get(LEASE, [RELAY_ID])).get(RELAY_ID)
-        now = wall.now()
-        if lease is not None and lease["holder"] != holder and from_text(lease["until"]) > now:
+        if not _is_free(lease, wall, holder):
             return None
-        epoch = lease["epoch"] + 1 if lease is not None else 1
+        epoch: int = lease["epoch"] + 1 if lease is not None else 1
         await tx.replace(LEASE, [_lease_document(holder, epoch, wall)])
         for fence in FENCES:
             before = (await tx.get(fence.collection, [fence.id])).get(fence.id)
@@ -71,8 +75,15 @@ async def acquire(store: Store, wall: Clock, holder: str) -> "LeaseGuard | None"
             await tx.replace(fence.collection, [{"_id": fence.id, "epoch": epoch, "number": number}])
         return epoch
 
-    epoch = await store.transact(work)
+    if not _is_free((await store.get(LEASE, [RELAY_ID])).get(RELAY_ID), wall, holder):
+        return None
+    await store.take_over(OWNER)
+    epoch = await store.transact(work, owner=OWNER)
     return LeaseGuard(store, wall, holder, epoch, sure_until=asked_at + LEASE_S) if epoch is not None else None
+
+
+def _is_free(lease: Document | None, wall: Clock, holder: str) -> bool:
+    return lease is None or lease["holder"] == holder or from_text(lease["until"]) <= wall.now()
 
 
 def _lease_document(holder: str, epoch: int, wall: Clock) -> Document:
@@ -106,6 +117,15 @@ class LeaseGuard:
         await tx.replace(fence.collection, [{**document, "number": number + advance}])
         return number
 
+    async def transact(self, work: Callable[[Transaction], Awaitable[T]]) -> T:
+        """Runs due work in a transaction that holds the lease. Raises ``LeaseLostError`` or as ``Store.transact``."""
+
+        async def held(tx: Transaction) -> T:
+            await self.hold(tx)
+            return await work(tx)
+
+        return await self._store.transact(held, owner=OWNER)
+
     def check(self, document: Document) -> None:
         """Raises ``LeaseLostError`` if the lease or fence document is of another epoch."""
         if document["epoch"] != self.epoch:
@@ -131,7 +151,7 @@ class LeaseGuard:
         while True:
             asked_at = asyncio.get_running_loop().time()
             try:
-                await self._store.transact(self._extend)
+                await self._store.transact(self._extend, owner=OWNER)
             except TRANSIENT:
                 await asyncio.sleep(RENEW_AGAIN_S)
             else:
@@ -151,4 +171,4 @@ class LeaseGuard:
             await tx.replace(LEASE, [{**lease, "until": to_text(self._wall.now())}])
 
         self._sure_until = asyncio.get_running_loop().time()
-        await self._store.transact(work)
+        await self._store.transact(work, owner=OWNER)

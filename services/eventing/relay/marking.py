@@ -4,7 +4,7 @@ from collections.abc import Sequence
 
 from services.eventing.outbox import MARKED, OUTBOX, UNMARKED
 from services.eventing.ports import Store, Transaction
-from services.eventing.relay.lease import CHANGES, LeaseGuard
+from services.eventing.relay.lease import CHANGES, OWNER, LeaseGuard
 
 
 async def mark(store: Store, guard: LeaseGuard, row_ids: Sequence[str]) -> int:
@@ -31,4 +31,4 @@ async def mark(store: Store, guard: LeaseGuard, row_ids: Sequence[str]) -> int:
         await tx.update(OUTBOX, changes)
         return events
 
-    return await store.transact(work)
+    return await store.transact(work, owner=OWNER)
