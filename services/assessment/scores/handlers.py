@@ -61,7 +61,6 @@ class ScorePublisher:
         row_id = self._ports.ids.new()
 
         async def publish(tx: Transaction) -> None:
-            await guard.hold(tx)
             known = (await store.load_published(tx, [score.unit])).get(score.unit)
             revision = known["revision"] + 1 if known is not None else 1
             period = score.period.name
@@ -70,7 +69,7 @@ class ScorePublisher:
             identity = EventId(derived_id(f"{score.unit}|{revision}", PUBLISH_RULE, 0))
             await emit(tx, [Fact(identity, event, now)], row_id=row_id, at=now)
 
-        await self._ports.store.transact(publish)
+        await guard.transact(publish)
 
 
 def published_score(score: Score, revision: int) -> ScorePublished:

@@ -35,7 +35,6 @@ class MissedCheckOuts:
         row_id = self._ports.ids.new()
 
         async def announce(tx: Transaction) -> int:
-            await guard.hold(tx)
             due = _due(await self._due_accounts(minute_of(now)), minute_of(now))
             known = await tx.get(TIMEOUTS_ANNOUNCED, [event.attendance_id for event in due])
             fresh = [event for event in due if event.attendance_id not in known]
@@ -44,7 +43,7 @@ class MissedCheckOuts:
                 await emit(tx, [_fact(event, now) for event in fresh], row_id=row_id, at=now)
             return len(fresh)
 
-        return await self._ports.store.transact(announce)
+        return await guard.transact(announce)
 
     async def _due_accounts(self, now: int) -> list[tuple[str, Account]]:
         where = {"next_due": {"$gt": 0, "$lte": now}}
