@@ -1,5 +1,8 @@
 """Mounts the routes of registry."""
 
-from fastapi import APIRouter
+from services.registry.imports.routes import router as imports
+from services.registry.organisations.routes import router as organisations
+from services.registry.units.routes import router as units
+from services.registry.volunteers.routes import router as volunteers
 
-ROUTERS: tuple[APIRouter, ...] = ()
+ROUTERS = (units, organisations, volunteers, imports)

@@ -10,20 +10,38 @@ from services.eventing.relay.due import DueWork
 from services.registry.api import ROUTERS
 from services.registry.deliveries import store as deliveries
 from services.registry.deliveries.handlers import Change, DeliveriesHandler, DeliveriesState
+from services.registry.organisations import store as organisations
+from services.registry.personal.vault import NoVault, Vault
 from services.registry.problems import PROBLEMS
 from services.registry.settings import RegistrySettings
+from services.registry.units import store as units
+from services.registry.volunteers import store as volunteers
 from services.runtime.http import build_app
 from services.runtime.service import Service
 from services.runtime.settings import HttpSettings
 
 NAME = "registry"
-COLLECTIONS = (*deliveries.COLLECTIONS,)
-INDEXES = (*deliveries.INDEXES,)
+COLLECTIONS = (
+    *units.COLLECTIONS,
+    *organisations.COLLECTIONS,
+    *volunteers.COLLECTIONS,
+    *deliveries.COLLECTIONS,
+)
+INDEXES = (*units.INDEXES, *organisations.INDEXES, *volunteers.INDEXES, *deliveries.INDEXES)
 
 
-def build_api(ports: Ports, settings: HttpSettings) -> FastAPI:
-    """The HTTP app."""
-    return build_app(service=NAME, ports=ports, settings=settings, problems=PROBLEMS, routers=ROUTERS)
+def build_api(ports: Ports, settings: HttpSettings, *, vault: Vault | None = None) -> FastAPI:
+    """The HTTP app. Without a vault it can be described, but is never ready."""
+    vault = vault or NoVault()
+    return build_app(
+        service=NAME,
+        ports=ports,
+        settings=settings,
+        problems=PROBLEMS,
+        routers=ROUTERS,
+        readiness=[vault.ping],
+        state={"vault": vault},
+    )
 
 
 def build_handler() -> BatchHandler[DeliveriesState, Change]:

@@ -149,7 +149,7 @@ def _order_units(rows: list[Row[RegisterUnit]]) -> list[Row[RegisterUnit]]:
     return parents_first(by_date, lambda row: row.said.unit, lambda row: row.said.parent)
 
 
-UNITS: Final = Sheet(
+UNITS: Final[Sheet[RegisterUnit]] = Sheet(
     columns={
         "unit": "单位代码",
         "system": "代码体系",
@@ -171,7 +171,7 @@ def _read_roll(cells: Cells) -> RecordRoll:
     )
 
 
-ROLL: Final = Sheet(
+ROLL: Final[Sheet[RecordRoll]] = Sheet(
     columns={"unit": "单位代码", "as_of": "统计日期", "people": "离退休干部人数"},
     read=_read_roll,
     identities=(Identity(lambda said: (said.unit, said.as_of), _whole, "unit", "row_contradicted"),),
@@ -192,7 +192,7 @@ def _read_organisation(cells: Cells) -> RegisterOrganisation:
     )
 
 
-ORGANISATIONS: Final = Sheet(
+ORGANISATIONS: Final[Sheet[RegisterOrganisation]] = Sheet(
     columns={
         "organisation_id": "组织编号",
         "kind": "类型",
@@ -244,7 +244,7 @@ def _id_number(said: Profile) -> Hashable:
     return said.personal.id_type, said.personal.id_number
 
 
-VOLUNTEERS: Final = Sheet(
+VOLUNTEERS: Final[Sheet[Profile]] = Sheet(
     columns={
         "number": "志愿者编号",
         "name": "姓名",

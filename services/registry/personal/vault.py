@@ -36,3 +36,22 @@ class Vault(Protocol):
     async def ping(self) -> None:
         """Returns if the vault can work. Raises ``VaultUnavailableError``."""
         ...
+
+
+class NoVault:
+    """Stands where no vault was given: the app can be described, but is not ready and keeps nothing personal."""
+
+    async def seal(self, people: Mapping[str, Fields]) -> dict[str, dict[str, bytes]]:
+        del people
+        raise VaultUnavailableError("no vault was given")
+
+    async def open(self, people: Mapping[str, Sealed]) -> dict[str, dict[str, str]]:
+        del people
+        raise VaultUnavailableError("no vault was given")
+
+    def mark(self, purpose: str, value: str) -> str:
+        del purpose, value
+        raise VaultUnavailableError("no vault was given")
+
+    async def ping(self) -> None:
+        raise VaultUnavailableError("no vault was given")

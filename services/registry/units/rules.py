@@ -3,6 +3,7 @@
 import re
 from collections.abc import Callable
 from datetime import date, timedelta
+from typing import assert_never
 
 import msgspec
 
@@ -125,6 +126,14 @@ def decide_roll(known: Unit | None, command: RecordRoll, today: date) -> Unit | 
     return msgspec.structs.replace(known, roll=roll, version=known.version + 1)
 
 
-def counted_on(unit: Unit | None, as_of: date) -> bool:
-    """Whether the roll of that date was recorded already, so that recording it again is an edit."""
-    return unit is not None and any(each.as_of == as_of.isoformat() for each in unit.roll)
+def replaces(known: Unit | None, command: RegisterUnit | RecordRoll) -> bool:
+    """Whether a command would change what is there, rather than add to it; a unit's version always changes the unit."""
+    if known is None:
+        return False
+    match command:
+        case RegisterUnit():
+            return bool(known.rows)
+        case RecordRoll():
+            return any(each.as_of == command.as_of.isoformat() for each in known.roll)
+        case _:
+            assert_never(command)

@@ -4,27 +4,31 @@ from collections.abc import Iterable, Sequence
 from datetime import date
 from typing import NamedTuple, TypeVar, assert_never
 
-from services.contracts.event import Event
 from services.contracts.ids import OrganisationKind, VolunteerId, VolunteerNumber, VolunteerState
 from services.contracts.registry import VolunteerRegistered, VolunteerUpdated
 from services.eventing.ports import Reads, Transaction
-from services.registry.decisions import Fault, Faults, Unchanged
+from services.registry.batches import CommandBatch
+from services.registry.decisions import Fault, Faults, Unchanged, refusal_of
 from services.registry.organisations.store import load_organisations
 from services.registry.personal.rules import Personal
-from services.registry.personal.sealing import Sealer, citizen_mark, fingerprint
+from services.registry.personal.sealing import Sealer, citizen_mark, fingerprint, personal_of
 from services.registry.personal.vault import Vault
 from services.registry.units.rules import exists
 from services.registry.units.store import load_units
 from services.registry.volunteers import store
 from services.registry.volunteers.rules import (
+    Changes,
     Marks,
     Profile,
     Surroundings,
     Volunteer,
+    changed,
     decide_registration,
     decide_update,
 )
-from services.runtime.auth import Caller
+from services.runtime.auth import Caller, outside_area
+from services.runtime.commands import Command
+from services.runtime.outcomes import Accepted, Outcome, Refusal
 
 
 class Said(NamedTuple):
@@ -41,10 +45,12 @@ def said(vault: Vault, volunteer_id: str, profile: Profile) -> Said:
     return Said(VolunteerId(volunteer_id), profile, marks)
 
 
-class VolunteersBatch:
+class VolunteersBatch(CommandBatch[Said]):
     """The volunteers that some commands are about, and what decisions on them look at."""
 
-    def __init__(self, caller: Caller, today: date) -> None:
+    def __init__(self, caller: Caller, today: date, sealer: Sealer) -> None:
+        super().__init__()
+        self._sealer = sealer
         self._known: dict[str, store.Stored] = {}
         self._numbers: dict[str, str | None] = {}
         self._citizens: dict[str, str | None] = {}
@@ -58,13 +64,11 @@ class VolunteersBatch:
             covers=caller.covers,
             today=today,
         )
-        self.events: list[Event] = []
 
-    async def load(self, reads: Reads, wanted: Sequence[Said]) -> None:
-        """Loads what the profiles name; what was loaded or changed before stays as it is."""
-        await self._load_places(reads, [each.profile for each in wanted])
-        numbers = {each.profile.number for each in wanted} - self._numbers.keys()
-        citizens = {each.marks.citizen for each in wanted} - self._citizens.keys()
+    async def load(self, reads: Reads, commands: Sequence[Said]) -> None:
+        await self._load_places(reads, [each.profile for each in commands])
+        numbers = {each.profile.number for each in commands} - self._numbers.keys()
+        citizens = {each.marks.citizen for each in commands} - self._citizens.keys()
         claims = await store.load_claims(reads, sorted(numbers), sorted(citizens))
         self._numbers |= {number: claims.by_number.get(number) for number in numbers}
         self._citizens |= {mark: claims.by_citizen.get(mark) for mark in citizens}
@@ -119,12 +123,12 @@ class VolunteersBatch:
             case _:
                 assert_never(decided)
 
-    def enter(self, new: Said) -> Faults | Unchanged | None:
+    def enter(self, command: Said) -> Faults | Unchanged | None:
         """Registers somebody, or updates whoever has the number: what a line of a file means."""
-        stored = self.find(new.profile.number)
+        stored = self.find(command.profile.number)
         if stored is None:
-            return self.register(new)
-        return self.update(new, state=stored.volunteer.state, corrects_id=False)
+            return self.register(command)
+        return self.update(command, state=stored.volunteer.state, corrects_id=False)
 
     def _move_citizen(self, known: Volunteer, decided: Volunteer) -> None:
         if known.citizen != decided.citizen:
@@ -137,18 +141,75 @@ class VolunteersBatch:
         self._known[volunteer.volunteer_id] = store.Stored(volunteer, {})
         self._changes.personal[volunteer.volunteer_id] = (volunteer.fingerprint, personal)
 
-    async def seal(self, sealer: Sealer) -> None:
+    async def prepare(self) -> None:
         """Has what changed sealed ahead of the transaction that saves it, so that this is short."""
-        await sealer.seal(self._changes.personal)
+        await self._sealer.seal(self._changes.personal)
 
-    async def save(self, tx: Transaction, sealer: Sealer) -> None:
-        """Writes who is new or changed, and their claims."""
+    async def save(self, tx: Transaction) -> None:
         changes = self._changes
-        sealed = await sealer.seal(changes.personal)
+        sealed = await self._sealer.seal(changes.personal)
         await store.take_claims(tx, changes.numbers, changes.citizens)
         await store.give_up_citizens(tx, changes.given_up)
         people = [store.Stored(self._known[each].volunteer, sealed[each]) for each in changes.personal]
         await store.save_volunteers(tx, people)
+
+
+async def register(tx: Transaction, command: Command, new: Said, today: date, sealer: Sealer) -> Outcome:
+    """Registers one volunteer over HTTP."""
+    batch = VolunteersBatch(command.caller, today, sealer)
+    await batch.load(tx, [new])
+    faults = batch.register(new)
+    if faults is not None:
+        return refusal_of(faults)
+    await batch.save(tx)
+    return Accepted(
+        {"volunteer_id": new.volunteer_id, "version": 1},
+        [command.fact(event) for event in batch.events],
+        status=201,
+        etag="1",
+        location=f"/v1/volunteers/{new.volunteer_id}",
+    )
+
+
+async def edit(
+    tx: Transaction, command: Command, volunteer_id: str, changes: Changes, today: date, vault: Vault, sealer: Sealer
+) -> Outcome:
+    """Changes one volunteer over HTTP, if nobody else has since the editor looked."""
+    stored = await store.get_volunteer(tx, volunteer_id)
+    if stored is None:
+        return Refusal("volunteer_unknown")
+    known = stored.volunteer
+    if not command.caller.covers(known.home_unit):
+        return outside_area(command.caller, known.home_unit)
+    if (unmatched := command.unmatched(str(known.version))) is not None:
+        return unmatched
+    personal = await opened(vault, stored)
+    if personal is None:
+        return Refusal("volunteer_erased")
+    profile, state = changed(known, personal, changes)
+    new = said(vault, volunteer_id, profile)
+    batch = VolunteersBatch(command.caller, today, sealer)
+    await batch.load(tx, [new])
+    result = batch.update(new, state=state, corrects_id=True)
+    if isinstance(result, tuple):
+        return refusal_of(result)
+    await batch.save(tx)
+    version = known.version if result is not None else known.version + 1
+    body = {"volunteer_id": volunteer_id, "version": version, "changed": result is None}
+    return Accepted(body, [command.fact(event) for event in batch.events], etag=str(version))
+
+
+async def opened(vault: Vault, stored: store.Stored) -> Personal | None:
+    """A volunteer's own data; ``None`` once the key is destroyed."""
+    return (await open_all(vault, [stored])).get(stored.volunteer.volunteer_id)
+
+
+async def open_all(vault: Vault, people: Sequence[store.Stored]) -> dict[str, Personal]:
+    """The own data of volunteers, by id; without those whose key is destroyed."""
+    if not people:
+        return {}
+    values = await vault.open({stored.volunteer.volunteer_id: stored.sealed for stored in people})
+    return {volunteer: personal_of(each) for volunteer, each in values.items()}
 
 
 class _Changes:

@@ -3,9 +3,9 @@
 import re
 from collections.abc import Callable
 from datetime import date
-from typing import Literal
 
 import msgspec
+from msgspec import UNSET, UnsetType
 
 from services.contracts.ids import (
     AgeBand,
@@ -18,12 +18,10 @@ from services.contracts.ids import (
     VolunteerState,
 )
 from services.registry.decisions import UNCHANGED, Fault, Faults, Unchanged
-from services.registry.personal.rules import Personal, age_band, faults_of, is_personal_number
+from services.registry.personal.rules import Personal, Sex, age_band, faults_of, is_personal_number
 
 NUMBER = re.compile(r"[A-Za-z0-9][A-Za-z0-9-]{3,31}")
 TEAMS_MAX = 20
-
-Change = Literal["registered", "updated"]
 
 
 class Profile(msgspec.Struct, frozen=True, gc=False):
@@ -36,6 +34,29 @@ class Profile(msgspec.Struct, frozen=True, gc=False):
     registered_on: date
     teams: tuple[OrganisationId, ...]
     personal: Personal
+
+
+class Changes(msgspec.Struct, frozen=True, gc=False):
+    """What is to be changed of a volunteer; what is unset stays."""
+
+    home_unit: UnitCode | UnsetType = UNSET
+    retired_cadre: bool | UnsetType = UNSET
+    channel: Channel | UnsetType = UNSET
+    registered_on: date | UnsetType = UNSET
+    teams: tuple[OrganisationId, ...] | UnsetType = UNSET
+    state: VolunteerState | UnsetType = UNSET
+    name: str | UnsetType = UNSET
+    id_number: str | UnsetType = UNSET
+    sex: Sex | UnsetType = UNSET
+    birth_date: date | UnsetType = UNSET
+    political_status: str | UnsetType = UNSET
+    ethnic_group: str | UnsetType = UNSET
+    mobile: str | UnsetType | None = UNSET
+    address: str | UnsetType | None = UNSET
+
+    def __repr__(self) -> str:
+        """Says nothing: what is printed by accident must not name anybody."""
+        return "Changes(...)"
 
 
 class Marks(msgspec.Struct, frozen=True, gc=False):
@@ -71,6 +92,24 @@ class Surroundings(msgspec.Struct, frozen=True, gc=False):
     """Whose the id number with this mark is, by volunteer id."""
     covers: Callable[[str], bool]
     today: date
+
+
+def changed(known: Volunteer, personal: Personal, changes: Changes) -> tuple[Profile, VolunteerState]:
+    """The whole profile and state after some changes, to be decided on as if all of it had been said anew."""
+    said = {field: getattr(changes, field) for field in changes.__struct_fields__}
+    said = {field: value for field, value in said.items() if value is not UNSET}
+    state: VolunteerState = said.pop("state", known.state)
+    after = {field: said.pop(field) for field in Personal.__struct_fields__ if field in said}
+    profile = Profile(
+        number=known.number,
+        home_unit=known.home_unit,
+        retired_cadre=known.retired_cadre,
+        channel=known.channel,
+        registered_on=date.fromisoformat(known.registered_on),
+        teams=known.teams,
+        personal=msgspec.structs.replace(personal, **after),
+    )
+    return msgspec.structs.replace(profile, **said), state
 
 
 def decide_registration(

@@ -1,0 +1,10 @@
+"""Says which day it is where the service takes place."""
+
+from datetime import date, datetime, timedelta, timezone
+
+SHANGHAI = timezone(timedelta(hours=8))
+
+
+def day_of(moment: datetime) -> date:
+    """The date of a moment in Asia/Shanghai."""
+    return moment.astimezone(SHANGHAI).date()
