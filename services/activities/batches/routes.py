@@ -3,10 +3,10 @@
 from collections.abc import Collection
 from typing import Annotated, Any, Final, Literal, assert_never
 
-import msgspec
 from fastapi import APIRouter, Depends, Path, Request, Response
 from fastapi.exceptions import RequestValidationError
 from pydantic import BaseModel, Field, TypeAdapter, ValidationError
+from pydantic_core import from_json
 
 from services.activities.attendance.rules import Attend, CheckIn, CheckOut
 from services.activities.batches import handlers, store
@@ -146,7 +146,7 @@ def parse(raw: bytes, *, batch_id: str) -> Batch:
     bad = {each["loc"][_ENVELOPE_PARTS] for each in wrong.errors() if _is_in_row(each["loc"])}
     if len(bad) == 0 or not all(_is_in_row(each["loc"]) for each in wrong.errors()):
         raise _invalid(wrong)
-    return _without(bad, msgspec.json.decode(raw), batch_id, wrong)
+    return _without(bad, from_json(raw), batch_id, wrong)
 
 
 def _is_in_row(location: tuple[int | str, ...]) -> bool:

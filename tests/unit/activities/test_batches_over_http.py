@@ -183,6 +183,7 @@ async def test_rows_are_refused_outside_the_area_of_who_sends(world: World) -> N
         {"proof": {"method": "leader_list"}},
         {"proof": {"method": "photo"}},
         {"name": "某人"},
+        {"number": float("inf")},
     ],
 )
 async def test_a_row_that_cannot_be_read_is_refused_by_itself(world: World, bad: dict[str, Any]) -> None:
