@@ -5,6 +5,7 @@ of faust-streaming 0.15.3 and aiokafka 0.14, so those are pinned and this module
 """
 
 import asyncio
+import gc
 import logging
 import os
 import random
@@ -42,6 +43,7 @@ COMMIT_INTERVAL_S = 2.0
 COMMIT_WITHIN_S = 3.0
 IDLE_S = 0.1
 STOP_WITHIN_S = 4.5
+COLLECT_AFTER_OBJECTS = 100_000
 
 _LOG = logging.getLogger(__name__)
 
@@ -90,6 +92,7 @@ async def run_faust_processor(
     await asyncio.wait({starting, asked, ended}, return_when=asyncio.FIRST_COMPLETED)
     if starting.done() and (error := starting.exception()) is not None:
         exit_unexpected(error)
+    _spare_the_collector()
     await asyncio.wait({asked, ended}, return_when=asyncio.FIRST_COMPLETED)
     if not asked.done():
         exit_unexpected(app.crash_reason or RuntimeError("Faust stopped by itself"))
@@ -101,6 +104,16 @@ async def run_faust_processor(
         os._exit(0)  # what was applied is committed with its position, and the rest comes again
     for waiting in (starting, asked, ended):
         waiting.cancel()
+
+
+def _spare_the_collector() -> None:
+    """Has cycles looked for seldom, and never among what was there at the start: a fifth of an event's cost.
+
+    A batch makes some ten container objects a record that all die without a cycle.
+    """
+    gc.collect()
+    gc.freeze()
+    gc.set_threshold(COLLECT_AFTER_OBJECTS, 20, 20)
 
 
 def exit_unexpected(error: BaseException) -> NoReturn:

@@ -57,7 +57,7 @@ class Owned:
     proof_due: bool
     """Whether the next record to come is the last applied one, to be compared before anything is applied."""
     gap_at: int | None = None
-    """The offset that was missing once already."""
+    """The position at which a record was missing once already."""
     waits_since: datetime | None = None
     """When the first record that is known and not applied was appended."""
 
@@ -247,12 +247,12 @@ class Door:
 
     async def _miss(self, partition: TopicPartition, owned: Owned) -> Sequence[Record]:
         """A record that must exist did not come: once is ours to repair, twice at one place is a gap."""
-        missing = owned.fetch_from
-        first_time = owned.gap_at != missing
-        owned.gap_at = missing
+        first_time = owned.gap_at != owned.position.next
+        owned.gap_at = owned.position.next
         await self._seek_again(partition, owned)
         if not first_time:
-            raise LogGapError(f"no record at offset {missing} of {partition.topic}|{partition.partition}")
+            where = f"{partition.topic}|{partition.partition}"
+            raise LogGapError(f"no record at offset {owned.fetch_from} of {where}")
         return ()
 
     async def _apply(self, partition: TopicPartition, owned: Owned, records: Sequence[Record]) -> bool:
