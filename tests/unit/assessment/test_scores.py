@@ -43,9 +43,9 @@ def test_participation_is_people_over_the_roll() -> None:
 
 
 def test_stations_are_half_number_and_half_regularity() -> None:
-    assert points("I10") == 3 * Fraction(1, 2) * Fraction(2, 3)
-    assert points("I10", roll=800) == 3 * Fraction(1, 2)
-    assert points("I10", roll=800, attended={"a": EVERY_MONTH, "b": frozenset({"2026-07"})}) == 3 * Fraction(3, 4)
+    assert points("I10") == 4 * Fraction(1, 2) * Fraction(2, 3)
+    assert points("I10", roll=800) == 4 * Fraction(1, 2)
+    assert points("I10", roll=800, attended={"a": EVERY_MONTH, "b": frozenset({"2026-07"})}) == 4 * Fraction(3, 4)
     assert points("I10", stations=()) == 0
 
 
@@ -66,7 +66,7 @@ def test_missing_roll_is_neither_zero_nor_not_applicable() -> None:
     states = {row.indicator: row.state for row in score.indicators}
     assert states == {"I5": "missing", "I10": "missing", "I13": "missing", "I15": "scored"}
     assert not score.complete
-    assert score.weight == 23
+    assert score.weight == 24
 
 
 def test_weight_of_what_does_not_apply_is_spread_over_its_block() -> None:
