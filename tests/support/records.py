@@ -75,10 +75,14 @@ def check_in(key: str = "volunteer-1", *, batch_id: str | None = None, minute: i
 
 
 class Publisher:
-    """Announces events as their owner would: ids and sequences per topic and key, in the order of the calls."""
+    """Announces events as their owner would: ids and sequences per topic and key, in the order of the calls.
 
-    def __init__(self, heads: dict[tuple[str, str], int] | None = None) -> None:
-        self._heads = {} if heads is None else heads
+    ``name`` begins the ids, which no two publishers may share.
+    """
+
+    def __init__(self, name: str = "event") -> None:
+        self._heads: dict[tuple[str, str], int] = {}
+        self._name = name
         self._made = 0
 
     def messages(self, events: Iterable[Event]) -> list[Message]:
@@ -87,7 +91,7 @@ class Publisher:
         for event in events:
             self._made += 1
             self._heads.setdefault((event.TOPIC, event.key), 0)
-            facts.append(Fact(EventId(f"event-{self._made}"), event, NOON + timedelta(seconds=self._made)))
+            facts.append(Fact(EventId(f"{self._name}-{self._made}"), event, NOON + timedelta(seconds=self._made)))
         return messages_of(stage(facts, self._heads, row_id="row", at=NOON))
 
     def records(self, events: Iterable[Event], *, partition: TopicPartition = P0, first: int = 0) -> list[LogRecord]:
