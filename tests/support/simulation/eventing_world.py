@@ -116,7 +116,7 @@ class EventingWorld(World):
     def is_idle(self) -> bool:
         return not self.stores[GIVING].now_at_majority(tiny.REMINDERS)
 
-    def check(self) -> None:
+    async def check(self) -> None:
         self._check_facts()
         queues = self.stores[ADDING].now_at_majority(PARKING).values()
         waiting = {record["id"] for queue in queues for record in queue["records"]}

@@ -11,14 +11,17 @@ from services.eventing import parking
 from services.eventing.door import logic as door_logic
 from services.eventing.relay import loop as relay_loop
 from services.eventing.relay import unmarked
-from tests.support.simulation import eventing_world
+from tests.support.simulation import city, eventing_world, platform_world
 from tests.support.simulation.loop import burial
 from tests.support.simulation.plan import Plan, shrink
 from tests.support.simulation.verdict import Verdict
 from tests.support.simulation.world import World
 
-WORLDS: Final[dict[str, Callable[[Plan], World]]] = {"eventing": eventing_world.EventingWorld}
-PLANS: Final[dict[str, Callable[[int], Plan]]] = {"eventing": eventing_world.make_plan}
+WORLDS: Final[dict[str, Callable[[Plan], World]]] = {
+    "eventing": eventing_world.EventingWorld,
+    "platform": platform_world.PlatformWorld,
+}
+PLANS: Final[dict[str, Callable[[int], Plan]]] = {"eventing": eventing_world.make_plan, "platform": city.make_plan}
 TIGHT: Final[tuple[tuple[ModuleType, str, int], ...]] = (
     (unmarked, "SCAN_ROWS_MAX", 3),
     (unmarked, "LOOK_UP_STREAMS_MAX", 2),

@@ -122,7 +122,7 @@ class World:
         """Whether nothing is due any more."""
         return True
 
-    def check(self) -> None:
+    async def check(self) -> None:
         """Compares the outcome with the world's own model."""
 
     # running
@@ -169,7 +169,7 @@ class World:
         self.auditor.check_end()
         for consumer in self.consumers():
             self.auditor.check_consumer(consumer.service, consumer.handler)
-        self.check()
+        await self.check()
         self.loop.halt()
 
     async def _client(self, command: Command) -> None:

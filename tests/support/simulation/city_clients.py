@@ -1,0 +1,351 @@
+"""Carries out what the city's clients want: asks, asks again, and tells the model what was acknowledged."""
+
+import asyncio
+import hashlib
+import json
+from collections.abc import Awaitable, Callable, Mapping
+from datetime import datetime
+from typing import Any, Final
+
+from tests.support.asgi import PROBLEM_JSON, Answer, call
+from tests.support.simulation.city import STATIONS, instant
+from tests.support.simulation.city_model import GRADES, CityModel
+from tests.support.simulation.plan import Command
+from tests.support.simulation.platform_apis import app_of, headers_of
+from tests.support.simulation.world import TRY_AGAIN_S, Life, Unanswered, World
+
+LAGGING: Final = frozenset(
+    {
+        "volunteer_unknown",
+        "organisation_unknown",
+        "unit_unknown",
+        "station_unknown",
+        "brand_unknown",
+        "organisation_parent_unknown",
+        "unit_parent_unknown",
+        "team_unknown",
+        "code_invalid",
+    }
+)
+"""What is refused as long as a copy is behind or a code is old: clients ask again, as another command."""
+ASK_AGAIN_S: Final = 1.0
+ASK_AGAIN_MAX: Final = 90
+ROW_AGAIN: Final = 1_000
+OK: Final = frozenset({200, 201})
+BUSY: Final = frozenset({503, 504})
+BROKEN: Final = 500
+PEOPLES_FAULTS: Final = frozenset(
+    {
+        "time_before_window",
+        "time_after_window",
+        "time_in_future",
+        "already_checked_in",
+        "not_checked_in",
+        "already_checked_out",
+        "check_out_before_check_in",
+        "volunteer_not_active",
+        "session_full",
+        "session_closed",
+        "overlapping_sign_up",
+        "already_signed_up",
+        "second_person_required",
+        "code_already_used",
+        "etag_mismatch",
+    }
+)
+"""What a client of this city may be refused for; any other refusal is a surprise."""
+CSV_HEADERS: Final = {
+    "units": "单位代码,代码体系,单位名称,上级代码,启用日期",
+    "roll": "单位代码,统计日期,离退休干部人数",
+    "organisations": "组织编号,类型,名称,单位代码,上级编号,成立日期",
+    "volunteers": "志愿者编号,姓名,证件类型,证件号码,性别,出生日期,政治面貌,民族,手机号码,区域,"
+    "详细地址,注册日期,招募渠道,离退休干部,团队编号",
+    "activities": "活动编号,场次编号,活动名称,组织编号,服务单位,驿站编号,品牌编号,服务类别,重点领域,"
+    "开始时间,结束时间,人数上限,状态",
+}
+
+
+class CityClients:
+    """All clients of one world. ``fail`` takes the code of a promise and what was seen."""
+
+    def __init__(self, world: World, model: CityModel) -> None:
+        self._world = world
+        self._model = model
+        self.known_ids: dict[str, str] = {}
+        """Volunteers' ids by number, as far as a client has asked for them."""
+        self._kinds: Mapping[str, Callable[[Command], Awaitable[None]]] = {
+            "import": self._import,
+            "import_activities": self._import_activities,
+            "sign_up": self._sign_up,
+            "check_in": self._check_in,
+            "check_out": self._check_out,
+            "kiosk": self._kiosk,
+            "roster": self._roster,
+            "back_office": self._back_office,
+            "change_state": self._change_state,
+        }
+
+    async def carry_out(self, command: Command) -> None:
+        """Does what one client wants, however often that takes."""
+        await self._kinds[command.kind](command)
+
+    # asking
+
+    async def ask(
+        self,
+        service: str,
+        method: str,
+        path: str,
+        *,
+        key: str | None = None,
+        body: Any = None,
+        subject: str = "clerk",
+        content_type: str = "application/json",
+    ) -> Answer:
+        """One command or question, until it is answered for good: with one key, by whichever process answers."""
+        headers = {**headers_of(subject), "content-type": content_type}
+        if key is not None:
+            headers["idempotency-key"] = key
+        turn = hashlib.sha256(f"{key}{path}".encode()).digest()[0]
+        while True:
+            turn += 1
+
+            async def serve(life: Life) -> Answer:
+                return await call(app_of(service), method, path, headers=headers, body=body)
+
+            try:
+                answer: Answer = await self._world.ask(f"{service}.api{turn % 2}", serve)
+            except Unanswered:
+                continue
+            if answer.status == BROKEN:
+                self._world.fail("internal_error", f"{method} {path}")
+            if answer.status not in BUSY:
+                return answer
+            await asyncio.sleep(TRY_AGAIN_S)
+
+    async def get(self, service: str, path: str, subject: str = "clerk") -> Any:
+        """The answer to a question that must have one."""
+        answer = await self.ask(service, "GET", path, subject=subject)
+        if answer.status not in OK:
+            self._world.fail("answer", f"{answer.status} to {path}: {answer.body!r}")
+        return answer.json
+
+    async def _until_known(self, command: Command, attempt: Callable[[str], Awaitable[Answer]]) -> Answer:
+        """Asks with one key after the other as long as the refusal only says that a copy is behind."""
+        for number in range(ASK_AGAIN_MAX):
+            answer = await attempt(f"{command.id}.{number}")
+            if answer.headers.get("content-type") != PROBLEM_JSON:
+                return answer
+            if answer.code not in LAGGING:
+                if answer.code not in PEOPLES_FAULTS:
+                    self._world.fail("answer", f"{answer.code} to {command}")
+                self._world.coverage[f"refused_{answer.code}"] += 1
+                return answer
+            await asyncio.sleep(ASK_AGAIN_S)
+        self._world.fail("never_known", str(command))
+        raise AssertionError("the run has ended")
+
+    async def id_of(self, person: str) -> str:
+        """A volunteer's id by the number on the card."""
+        while person not in self.known_ids:
+            page = await self.get("registry", f"/v1/volunteers?number={person}")
+            for row in page["items"]:
+                self.known_ids[person] = row["volunteer_id"]
+            if person not in self.known_ids:
+                await asyncio.sleep(ASK_AGAIN_S)
+        return self.known_ids[person]
+
+    # lists
+
+    async def _import(self, command: Command) -> None:
+        await self._take_list(command, "registry", command.body["list"])
+
+    async def _import_activities(self, command: Command) -> None:
+        await self._take_list(command, "activities", "activities")
+
+    async def _take_list(self, command: Command, service: str, name: str) -> None:
+        rows: list[list[str]] = command.body["rows"]
+        for number in range(ASK_AGAIN_MAX):
+            text = "\n".join([CSV_HEADERS[name], *(",".join(row) for row in rows)]) + "\n"
+            path, key = f"/v1/imports/{name}", f"{command.id}.{number}"
+            answer = await self.ask(service, "POST", path, key=key, body=text.encode(), content_type="text/csv")
+            if answer.status not in OK:
+                self._world.fail("answer", f"{answer.status} to {name}: {answer.body!r}")
+                return
+            errors = answer.json["errors"]
+            wrong = {error["row"] - 2 for error in errors}
+            if surprising := {error["code"] for error in errors} - LAGGING:
+                self._world.fail("answer", f"{surprising} to {name}")
+            self._model.took_list(name, [row for place, row in enumerate(rows) if place not in wrong])
+            rows = [rows[place] for place in sorted(wrong)]
+            if not rows:
+                return
+            await asyncio.sleep(ASK_AGAIN_S)
+        self._world.fail("never_known", f"{command.id}: {rows}")
+
+    async def _change_state(self, command: Command) -> None:
+        person = await self.id_of(command.body["person"])
+
+        async def attempt(key: str) -> Answer:
+            read = await self.ask("registry", "GET", f"/v1/volunteers/{person}")
+            return await self._patch(person, {"state": command.body["state"]}, key, read.headers["etag"])
+
+        await self._until_known(command, attempt)
+
+    async def _patch(self, person: str, changes: dict[str, Any], key: str, etag: str) -> Answer:
+        world, path = self._world, f"/v1/volunteers/{person}"
+        headers = {**headers_of("clerk"), "idempotency-key": key, "if-match": etag}
+        turn = 0
+        while True:
+            turn += 1
+
+            async def serve(life: Life) -> Answer:
+                return await call(app_of("registry"), "PATCH", path, headers=headers, body=changes)
+
+            try:
+                answer: Answer = await world.ask(f"registry.api{turn % 2}", serve)
+            except Unanswered:
+                continue
+            if answer.status not in BUSY:
+                return answer
+            await asyncio.sleep(TRY_AGAIN_S)
+
+    # single attendances
+
+    async def _sign_up(self, command: Command) -> None:
+        body = command.body
+        answer = await self._post(command, f"/v1/sessions/{body['session']}/sign-ups", {})
+        if answer.status in OK:
+            self._model.signed_up(body["person"], body["session"])
+
+    async def _check_in(self, command: Command) -> None:
+        answer = await self._end(command, "check-ins")
+        if answer.status in OK:
+            at, grade = _end_of(answer.json["check_in"])
+            self._model.came(command.body["person"], command.body["session"], at, grade)
+
+    async def _check_out(self, command: Command) -> None:
+        answer = await self._end(command, "check-outs")
+        if answer.status in OK:
+            at, grade = _end_of(answer.json["check_out"])
+            self._model.left(command.body["person"], command.body["session"], at, grade)
+
+    async def _post(self, command: Command, path: str, body: dict[str, Any]) -> Answer:
+        volunteer_id = await self.id_of(command.body["person"])
+
+        async def attempt(key: str) -> Answer:
+            sent = {"volunteer_id": volunteer_id, **body}
+            return await self.ask("activities", "POST", path, key=key, body=sent, subject="leader")
+
+        return await self._until_known(command, attempt)
+
+    async def _end(self, command: Command, door: str) -> Answer:
+        body = command.body
+        volunteer_id = await self.id_of(body["person"])
+        path = f"/v1/sessions/{body['session']}/{door}"
+
+        async def attempt(key: str) -> Answer:
+            sent = {"volunteer_id": volunteer_id, "at": body["at"], "proof": await self._proof(body)}
+            return await self.ask("activities", "POST", path, key=key, body=sent, subject="leader")
+
+        return await self._until_known(command, attempt)
+
+    async def _proof(self, body: Mapping[str, Any]) -> dict[str, str]:
+        """What the client shows; codes are read where they are displayed or printed."""
+        proof, session = body["proof"], body["session"]
+        match proof["method"]:
+            case "personal_card":
+                return {"method": "personal_card", "card": body["person"]}
+            case "one_time_code":
+                return {"method": "one_time_code", "code": await self._slip(session, proof["slip"])}
+            case "station_code":
+                station = self._model.inputs.sessions[session].station
+                if station is None:
+                    return {"method": "leader_list"}
+                shown = await self.get("activities", f"/v1/stations/{station}/code", subject=STATIONS["340802"])
+                return {"method": "station_code", "code": shown["code"]}
+            case method:
+                return {"method": method}
+
+    async def _slip(self, session: str, slip: int) -> str:
+        codes = await self.get("activities", f"/v1/sessions/{session}/one-time-codes?first={slip}&count=1")
+        code: str = codes["codes"][0]
+        return code
+
+    # batches
+
+    async def _kiosk(self, command: Command) -> None:
+        rows = [
+            {
+                "row": number,
+                "session_id": row["session"],
+                "number": row["person"],
+                "action": row["action"],
+                "at": row["at"],
+                "proof": {"method": row["method"], "card": row["person"]},
+            }
+            for number, row in enumerate(command.body["rows"], start=1)
+        ]
+        await self._batch(command, {"kind": "kiosk", "device_id": "KIOSK-1"}, rows)
+
+    async def _roster(self, command: Command) -> None:
+        rows = []
+        for number, row in enumerate(command.body["rows"], start=1):
+            code = None if row["slip"] is None else await self._slip(row["session"], row["slip"])
+            proof = None if code is None else {"method": "one_time_code", "code": code}
+            spans = {"from": row["from"], "to": row["to"]}
+            person = {"row": number, "session_id": row["session"], "number": row["person"]}
+            rows.append({**person, "action": "attended", **spans, "proof": proof})
+        await self._batch(command, {"kind": "roster", "leader_id": "leader"}, rows)
+
+    async def _batch(self, command: Command, head: dict[str, Any], rows: list[dict[str, Any]]) -> None:
+        """Sends a batch; the rows that only came too early are sent again, as another batch."""
+        for _ in range(ASK_AGAIN_MAX):
+            raw = json.dumps({**head, "rows": rows}).encode()
+            answer = await self.ask("activities", "POST", "/v1/batches", body=raw, subject="leader")
+            if answer.status not in OK:
+                self._world.fail("answer", f"{answer.status} to {command}: {answer.body!r}")
+                return
+            refused = {row["row"]: row["code"] for row in answer.json["refused"]}
+            if surprising := set(refused.values()) - LAGGING - PEOPLES_FAULTS:
+                self._world.fail("answer", f"{surprising} to {command}")
+            if answer.json["accepted"] + len(refused) != len(rows):
+                self._world.fail("receipt", f"{answer.json} to {command}")
+            for row in rows:
+                if row["row"] not in refused:
+                    self._took_row(row)
+            rows = [{**row, "row": row["row"] + ROW_AGAIN} for row in rows if refused.get(row["row"]) in LAGGING]
+            if not rows:
+                return
+            await asyncio.sleep(ASK_AGAIN_S)
+        self._world.fail("never_known", str(command))
+
+    def _took_row(self, row: Mapping[str, Any]) -> None:
+        person, session = row["number"], row["session_id"]
+        grade = GRADES["leader_list" if row["proof"] is None else row["proof"]["method"]]
+        if row["action"] in {"check_in", "attended"}:
+            self._model.came(person, session, instant(row.get("from") or row["at"]), grade)
+        if row["action"] in {"check_out", "attended"}:
+            self._model.left(person, session, instant(row.get("to") or row["at"]), grade)
+
+    async def _back_office(self, command: Command) -> None:
+        body = command.body
+        path = f"/v1/sessions/{body['session']}/back-office-attendances"
+        proposed = await self._post(command, path, {"from": body["from"], "to": body["to"]})
+        if proposed.status not in OK:
+            return
+        approval = f"/v1/back-office-attendances/{proposed.json['proposal_id']}/approval"
+        clerk = "leader" if body["same_clerk"] else "second-clerk"
+
+        async def attempt(key: str) -> Answer:
+            return await self.ask("activities", "POST", approval, key=f"approve-{key}", subject=clerk)
+
+        approved = await self._until_known(command, attempt)
+        if approved.status in OK:
+            self._model.came(body["person"], body["session"], instant(body["from"]), 0)
+            self._model.left(body["person"], body["session"], instant(body["to"]), 0)
+
+
+def _end_of(end: Mapping[str, Any]) -> tuple[datetime, int]:
+    (method,) = end["proofs"]
+    return datetime.fromisoformat(end["at"]), GRADES[method]
