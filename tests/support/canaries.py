@@ -12,12 +12,12 @@ from services.runtime import logs
 
 CANARIES: Final = {
     "name": "甄金丝雀",
-    "citizen_id": "340802195103074518",
-    "phone": "13955650417",
+    "citizen_id": "349902195103074514",
+    "phone": "15499650417",
     "address": "金丝雀巷七号二单元",
     "birth_date": "1951-03-07",
 }
-"""A person who is nobody: every value is such that it stands in no text by chance."""
+"""A person who is nobody (no area begins with 3499, no operator has 154): no value stands in a text by chance."""
 
 
 def assert_no_canary(text: str | bytes, where: str) -> None:
