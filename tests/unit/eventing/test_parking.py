@@ -1,0 +1,112 @@
+"""Queues keep their order and their limits, and are counted over any number of keys."""
+
+from datetime import timedelta
+
+import pytest
+
+from services.eventing import parking
+from services.eventing.incoming import Flaw, Incoming
+from services.eventing.parking import (
+    PARKING,
+    Pace,
+    Parked,
+    ParkingTooFast,
+    QueueTooLong,
+    Waiting,
+    count_parked,
+    park,
+    recent_times,
+)
+from services.eventing.times import from_text
+from tests.support.memory_store import MemoryStore
+from tests.support.records import NOON, Publisher, check_in
+
+
+def waiting(key: str, offset: int, minutes: int = 60) -> Waiting:
+    (record,) = Publisher().records([check_in(key)], first=offset)
+    return Waiting(Incoming(key, 1, f"event-{offset}", Flaw("malformed"), record), "malformed", "$.data", minutes)
+
+
+async def park_all(store: MemoryStore, *each: Waiting) -> None:
+    await store.transact(lambda tx: park(tx, "hours", "accounts", each, NOON))
+
+
+async def test_a_queue_keeps_what_an_operator_needs() -> None:
+    store = MemoryStore()
+    await park_all(store, waiting("a", 7))
+    (queue,) = store.documents(PARKING).values()
+    (record,) = queue.pop("records")
+    assert queue == {
+        "_id": "hours|a",
+        "processor": "hours",
+        "collection": "accounts",
+        "key": "a",
+        "count": 1,
+        "minutes": 60,
+        "since": "2026-07-01T04:00:00.000000Z",
+    }
+    assert from_text(record.pop("appended_at")) == NOON + timedelta(seconds=7)
+    assert record.pop("value").startswith(b'{"id"')
+    assert record == {
+        "topic": "activities.attendance",
+        "partition": 0,
+        "offset": 7,
+        "sequence": 1,
+        "id": "event-7",
+        "type": "activities.attendance.checked_in.v1",
+        "reason": "malformed",
+        "path": "$.data",
+        "minutes": 60,
+    }
+
+
+async def test_later_records_join_the_queue_and_since_stays() -> None:
+    store = MemoryStore()
+    await park_all(store, waiting("a", 1))
+    await store.transact(lambda tx: park(tx, "hours", "accounts", [waiting("a", 2)], NOON + timedelta(hours=1)))
+    (queue,) = store.documents(PARKING).values()
+    assert [record["offset"] for record in queue["records"]] == [1, 2]
+    assert (queue["count"], queue["minutes"], from_text(queue["since"])) == (2, 120, NOON)
+
+
+async def test_a_queue_that_would_not_fit_its_document_stops_the_process(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(parking, "PARKED_RECORDS_PER_KEY_MAX", 2)
+    store = MemoryStore()
+    await park_all(store, waiting("a", 1), waiting("a", 2))
+    with pytest.raises(QueueTooLong):
+        await park_all(store, waiting("a", 3))
+
+
+async def test_a_full_queue_fits_a_document() -> None:
+    record_bytes = 16 * 1024 * 1024 / parking.PARKED_RECORDS_PER_KEY_MAX
+    assert record_bytes > 4 * len(waiting("a", 1).incoming.record.value or b"") + 1_000
+
+
+async def test_all_pages_are_counted_and_only_this_processors(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(parking, "PAGE_KEYS", 2)
+    store = MemoryStore()
+    await park_all(store, *(waiting(key, offset) for offset, key in enumerate("aabcde")))
+    await store.transact(lambda tx: park(tx, "assessment", "units", [waiting("a", 1)], NOON))
+    assert await count_parked(store, "hours") == Parked(6, 5, 360)
+    assert await count_parked(store, "assessment") == Parked(1, 1, 60)
+    assert await count_parked(store, "registry") == Parked(0, 0, 0)
+
+
+async def test_what_was_parked_within_the_last_minute_is_known_from_the_store() -> None:
+    store = MemoryStore()
+    await park_all(store, waiting("a", 1))
+    assert await recent_times(store, "hours", NOON + timedelta(seconds=59), 10) == [NOON]
+    assert await recent_times(store, "hours", NOON + timedelta(seconds=60), 10) == []
+    assert await recent_times(store, "assessment", NOON, 10) == []
+
+
+def test_the_pace_is_of_the_last_minute() -> None:
+    pace = Pace(3)
+    pace.restore([NOON - timedelta(seconds=50)])
+    pace.check(NOON, 2)
+    pace.count(NOON, 2)
+    with pytest.raises(ParkingTooFast, match="3 records parked within a minute, and 1 more now"):
+        pace.check(NOON, 1)
+    pace.check(NOON + timedelta(seconds=10), 1)
+    with pytest.raises(ParkingTooFast):
+        pace.check(NOON + timedelta(seconds=10), 2)
