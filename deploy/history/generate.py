@@ -121,6 +121,7 @@ class _Generator:
         self._recorder = Recorder(city.seed, span.closes)
         self._live: list[Attendance] = []
         self._entries: list[back_office.Entry] = []
+        self._activities: set[str] = set()
 
     def run(self) -> dict[str, Any]:
         self._write_master()
@@ -229,6 +230,7 @@ class _Generator:
         name = f"activities/{unit.code}-{month_text(month)}.csv"
         self._file(self._programme_s(month), "activities", name, files.activities_file(sessions), lane=unit.code)
         self._done.counts["sessions"] += len(sessions)
+        self._activities |= {session.project.number for session in sessions}
 
     def _take(self, unit: Unit, month: date, meant: Sequence[Attendance]) -> None:
         """Sends each attendance to its door."""
@@ -268,6 +270,7 @@ class _Generator:
 
     def _write_manifest(self, commands: Sequence[Command]) -> dict[str, Any]:
         counts = self._done.counts
+        counts["activities"] = len(self._activities)
         counts["live_commands"] = len(commands)
         counts["back_office_entries"] = len(self._entries)
         span = self._span

@@ -23,6 +23,7 @@ WITHOUT_CODE_SHARE: Final = 0.03
 PRESSED_TWICE_SHARE: Final = 0.005
 DOUBLE_BOOKED_SHARE: Final = 0.02
 """Of those who sign up: they also try for another session at the same time."""
+SIGN_UP_STEP_MINUTES: Final = 10
 STEP_S: Final = 60
 """Live times are whole minutes, so that a minute's commands go out together."""
 
@@ -101,7 +102,9 @@ class _Maker:
     def _sign_up_s(self, rng: random.Random, session: Session) -> int:
         latest_s = max(self._opens_s, session.starts_s - SIGN_UP_LEAD_S)
         day = day_of(self._opens_s) + timedelta(days=rng.randint(0, (day_of(latest_s) - day_of(self._opens_s)).days))
-        wished_s = at(day, OPENS_HOUR) + rng.randrange((CLOSES_HOUR - OPENS_HOUR) * 60) * STEP_S
+        wished_s = (
+            at(day, OPENS_HOUR) + rng.randrange(0, (CLOSES_HOUR - OPENS_HOUR) * 60, SIGN_UP_STEP_MINUTES) * STEP_S
+        )
         return min(wished_s, latest_s)
 
     def _presence(self, rng: random.Random, session: Session, number: str) -> None:

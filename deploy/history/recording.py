@@ -21,7 +21,7 @@ LATE_CHECK_OUT_DAYS: Final = (2, 5)
 CARD_FORGOTTEN_SHARE: Final = 0.003
 OFFLINE_KIOSK_SHARE: Final = 0.01
 KIOSK_UPLOAD_HOUR: Final = 21
-ROSTER_HOUR: Final = 20
+ROSTER_HOUR: Final = 21
 ROSTER_DAYS: Final = (1, 5)
 PAPER_HOUR: Final = 9
 PAPER_LAST_DAYS: Final = 3
@@ -153,9 +153,10 @@ class Recorder:
         early_s = 3600 if rng.random() < WRONG_HOUR_SHARE else 0
         if rng.random() < WRONG_NUMBER_SHARE:
             number = f"349999{number[6:]}"
+        slip = self._slip(session)
         if rng.random() < WRONG_SESSION_SHARE:
-            name = f"{name[:-4]}9999"
-        return Line(name, number, session.starts_s - early_s, session.ends_s - early_s, self._slip(session))
+            name, slip = f"{name[:-4]}9999", None
+        return Line(name, number, session.starts_s - early_s, session.ends_s - early_s, slip)
 
     def _slip(self, session: Session) -> int | str | None:
         if not session.one_time_codes:

@@ -15,13 +15,15 @@ from deploy.local.broker import Broker
 from deploy.local.broker_jars import WrongJars, broker_jars
 from deploy.local.database import Database
 from deploy.local.prerequisites import PrerequisiteMissing, java_command
+from deploy.local.run import run
 from deploy.local.server_process import ServerFailed
 from deploy.local.servers import BOOTSTRAP_VARIABLE, Servers, embedded_servers
 
 EXIT_UNAVAILABLE = 69  # sysexits.h: a service this needs is not there
 EXIT_FAILED = 1
 
-app = typer.Typer(help="A real broker and a MongoDB-compatible database on this machine.", no_args_is_help=True)
+app = typer.Typer(help="The platform on this machine, and the servers it needs.", no_args_is_help=True)
+app.command()(run)
 DataDir = Annotated[Path, typer.Option(help="Where the servers keep their data.")]
 
 

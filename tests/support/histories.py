@@ -81,6 +81,12 @@ class History:
         return self
 
     def judge(self, as_of: str | None = None) -> Judgement:
+        """What the oracle says of it."""
+        self.write()
+        return judge(self.directory, None if as_of is None else datetime.fromisoformat(as_of))
+
+    def write(self) -> None:
+        """Writes the lists and the manifest, once."""
         self._list("units", "单位代码", [(unit,) for unit in self.units])
         self._list("roll", "单位代码,统计日期,离退休干部人数", [(u, day, str(n)) for u, day, n in self.rolls])
         self._list(
@@ -90,9 +96,15 @@ class History:
         self._list("activities", SESSION_COLUMNS, self.sessions)
         for name, lines in (("live.jsonl", self.live), ("back_office.jsonl", self.back_office)):
             (self.directory / name).write_text("".join(json.dumps(line) + "\n" for line in lines), encoding="utf-8")
-        manifest = {"items": self.items, "live": "live.jsonl", "back_office": "back_office.jsonl"}
+        manifest = {
+            "months": ["2026-07"],
+            "counts": {"activities": 1},
+            "ends_at": at("00:00", "2026-08-01"),
+            "items": self.items,
+            "live": "live.jsonl",
+            "back_office": "back_office.jsonl",
+        }
         (self.directory / "manifest.json").write_text(json.dumps(manifest), encoding="utf-8")
-        return judge(self.directory, None if as_of is None else datetime.fromisoformat(as_of))
 
     def _list(self, kind: str, columns: str, rows: list[Any]) -> None:
         text = io.StringIO()
