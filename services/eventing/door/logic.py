@@ -136,7 +136,11 @@ class Door:
         """Takes these partitions over, and only these: ends earlier owners' transactions, reads positions, seeks."""
         self._finishing = False
         self._owned.clear()
-        await self._run(self._take_all([each for each in sorted(partitions) if each.topic in self._engine.topics]))
+        wanted = [each for each in sorted(partitions) if each.topic in self._engine.topics]
+        if len({numbers_of(topic, wanted) for topic in self._engine.topics}) > 1:
+            # No harm to what is stored. It passes with a rolling release that adds a topic; otherwise one is missing.
+            _LOG.warning("not the same partition numbers of all topics: %s", ", ".join(self._engine.topics))
+        await self._run(self._take_all(wanted))
 
     async def receive(self, batches: Mapping[TopicPartition, Sequence[Record]]) -> None:
         """Applies fetched lists, each of one partition in order. Returns when all are applied or will come again."""
@@ -326,6 +330,11 @@ class Door:
         while True:
             yield delay_s * self._rng.uniform(0.5, 1.0)
             delay_s = min(2 * delay_s, BACKOFF_MAX_S)
+
+
+def numbers_of(topic: str, partitions: Iterable[TopicPartition]) -> frozenset[int]:
+    """The partition numbers of one topic."""
+    return frozenset(each.partition for each in partitions if each.topic == topic)
 
 
 def owned_from(partition: TopicPartition, position: Position, bounds: tuple[int, int]) -> Owned:

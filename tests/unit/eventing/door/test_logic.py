@@ -236,6 +236,18 @@ async def test_partitions_that_were_not_assigned_are_dropped() -> None:
     assert h.bench.counts() == {}
 
 
+@pytest.mark.parametrize(("missing", "warned"), [(0, False), (1, True)])
+async def test_a_key_that_two_members_share_is_warned_of(
+    missing: int, warned: bool, caplog: pytest.LogCaptureFixture
+) -> None:
+    assigned = [TopicPartition(topic, number) for topic in ("x", "y") for number in (0, 1)][missing:]
+    b, log = bench(CountingHandler(("x", "y")), partitions=()), HandLog(assigned)
+    door = Door(b.engine, log, b.clock, random.Random(1), b.witness)
+    await door.assigned(assigned)
+    assert ("not the same partition numbers" in caplog.text) is warned
+    assert door.owned == set(assigned)
+
+
 async def advance_elsewhere(h: House, records: Sequence[LogRecord]) -> None:
     """Another worker applies records from the stored position on."""
     other = Door(h.bench.engine, h.log, h.bench.clock, random.Random(2), h.bench.witness)
