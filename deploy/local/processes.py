@@ -30,6 +30,8 @@ START_SECONDS = 1
 RESTARTS_MAX = 1_000
 STOP_WITHIN_S = 6
 """Processes promise to end within five seconds of SIGTERM."""
+MASTER_KEY_BYTES = 96
+"""Of the key under which registry's vault keeps each person's key."""
 EXIT_CODES_KEPT_DOWN = (0, 78)
 """Ended in order, or a wrong setting that no restart mends; anything else is started again."""
 
@@ -210,6 +212,7 @@ def _environment(data_dir: Path, servers: Servers, addresses: Mapping[str, Addre
         "ENVIRONMENT": "development",
         "KAFKA_BOOTSTRAP_SERVERS": servers.bootstrap,
         "JWT_DEVELOPMENT_KEY_FILE": str(data_dir / "development-key.pem"),
+        "REGISTRY_VAULT_MASTER_KEY": _kept_secret(data_dir / "vault-master-key", MASTER_KEY_BYTES),
         "HOST": "127.0.0.1",
         "GATEWAY_HOST": "127.0.0.1",
         "GATEWAY_PORT": str(addresses[GATEWAY].port),
@@ -221,6 +224,15 @@ def _environment(data_dir: Path, servers: Servers, addresses: Mapping[str, Addre
         for kind in KINDS:
             told[f"{prefix}_{kind.upper()}_PORT"] = str(addresses[f"{service}-{kind}"].port)
     return told
+
+
+def _kept_secret(path: Path, length: int) -> str:
+    """A secret of this data folder, in base64; made on first use, readable by its owner only."""
+    if not path.exists():
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.touch(mode=0o600)
+        path.write_text(base64.b64encode(secrets.token_bytes(length)).decode())
+    return path.read_text()
 
 
 @contextmanager

@@ -1,11 +1,43 @@
 """Declares the settings of registry."""
 
-from typing import ClassVar
+import base64
+import binascii
+from typing import ClassVar, Self
 
-from services.runtime.settings import ServiceSettings
+from pydantic import SecretStr, model_validator
+
+from services.runtime.settings import HttpSettings, ServiceSettings
+from services.runtime.vault import MASTER_KEY_BYTES
 
 
 class RegistrySettings(ServiceSettings):
     """The environment of the registry processes."""
 
     SERVICE: ClassVar[str] = "REGISTRY"
+
+    vault_master_key: SecretStr = SecretStr("")
+    """Base64 of the 96 bytes under which every person's key is encrypted; only the api needs it."""
+
+    @model_validator(mode="after")
+    def check_master_key(self) -> Self:
+        """Refuses a key of another length, and none at all in production."""
+        if self.vault_master_key.get_secret_value():
+            if len(_decoded(self.vault_master_key)) != MASTER_KEY_BYTES:
+                raise ValueError(f"VAULT_MASTER_KEY must be base64 of {MASTER_KEY_BYTES} bytes")
+        elif self.environment == "production":
+            raise ValueError("VAULT_MASTER_KEY is needed in production")
+        return self
+
+
+def master_key_of(settings: HttpSettings) -> bytes | None:
+    """The master key, where the environment gave one."""
+    if not isinstance(settings, RegistrySettings) or not settings.vault_master_key.get_secret_value():
+        return None
+    return _decoded(settings.vault_master_key)
+
+
+def _decoded(secret: SecretStr) -> bytes:
+    try:
+        return base64.b64decode(secret.get_secret_value(), validate=True)
+    except binascii.Error:
+        return b""

@@ -13,12 +13,14 @@ from services.registry.deliveries.handlers import Change, DeliveriesHandler, Del
 from services.registry.organisations import store as organisations
 from services.registry.personal.vault import NoVault, Vault
 from services.registry.problems import PROBLEMS
-from services.registry.settings import RegistrySettings
+from services.registry.settings import RegistrySettings, master_key_of
 from services.registry.units import store as units
 from services.registry.volunteers import store as volunteers
 from services.runtime.http import build_app
 from services.runtime.service import Service
 from services.runtime.settings import HttpSettings
+from services.runtime.vault import COLLECTIONS as VAULT_COLLECTIONS
+from services.runtime.vault import StoreVault
 
 NAME = "registry"
 COLLECTIONS = (
@@ -26,13 +28,14 @@ COLLECTIONS = (
     *organisations.COLLECTIONS,
     *volunteers.COLLECTIONS,
     *deliveries.COLLECTIONS,
+    *VAULT_COLLECTIONS,
 )
 INDEXES = (*units.INDEXES, *organisations.INDEXES, *volunteers.INDEXES, *deliveries.INDEXES)
 
 
 def build_api(ports: Ports, settings: HttpSettings, *, vault: Vault | None = None) -> FastAPI:
     """The HTTP app. Without a vault it can be described, but is never ready."""
-    vault = vault or NoVault()
+    vault = vault or _vault_of(ports, settings)
     return build_app(
         service=NAME,
         ports=ports,
@@ -42,6 +45,11 @@ def build_api(ports: Ports, settings: HttpSettings, *, vault: Vault | None = Non
         readiness=[vault.ping],
         state={"vault": vault},
     )
+
+
+def _vault_of(ports: Ports, settings: HttpSettings) -> Vault:
+    key = master_key_of(settings)
+    return StoreVault(ports.store, key) if key is not None else NoVault()
 
 
 def build_handler() -> BatchHandler[DeliveriesState, Change]:

@@ -1,0 +1,1 @@
+"""End to end: the main job over HTTP on real processes."""
