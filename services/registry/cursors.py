@@ -1,26 +1,32 @@
 """Reads what a list is to go on after from a page's cursor, which may be one of another list."""
 
+from services.runtime.auth import EVERYWHERE
 from services.runtime.pages import PageRequest
 from services.runtime.problems import refused
 
 
-def text_after(page: PageRequest) -> str | None:
-    """The one text that a list is sorted by. Raises ``RefusedError`` (``cursor_invalid``) for any other cursor."""
+def unit_after(page: PageRequest, area: str) -> str | None:
+    """The unit that a list sorted by units goes on after. Raises ``RefusedError`` (``cursor_invalid``)."""
     match page.after:
         case None:
             return None
-        case (str() as key,):
-            return key
+        case (str() as unit,) if _holds(area, unit):
+            return unit
         case _:
             raise refused("cursor_invalid")
 
 
-def texts_after(page: PageRequest) -> tuple[str, str] | None:
-    """The two texts that a list is sorted by. Raises ``RefusedError`` (``cursor_invalid``) for any other cursor."""
+def row_after(page: PageRequest, area: str) -> tuple[str, str] | None:
+    """The unit and the text within it that a list goes on after. Raises ``RefusedError`` (``cursor_invalid``)."""
     match page.after:
         case None:
             return None
-        case (str() as first, str() as second):
-            return first, second
+        case (str() as unit, str() as last) if _holds(area, unit):
+            return unit, last
         case _:
             raise refused("cursor_invalid")
+
+
+def _holds(area: str, unit: str) -> bool:
+    """Whether a list of this area can have ended there. A cursor is no secret: it must not lead out of the area."""
+    return area == EVERYWHERE or unit.startswith(area)

@@ -6,7 +6,7 @@ from fastapi import APIRouter, Depends, Path, Query, Response
 
 from services.contracts.ids import OrganisationId, OrganisationKind, UnitCode
 from services.eventing.ports import Ports
-from services.registry.cursors import texts_after
+from services.registry.cursors import row_after
 from services.registry.days import day_of
 from services.registry.organisations import handlers, store
 from services.registry.organisations.rules import RegisterOrganisation
@@ -40,7 +40,8 @@ async def list_organisations(
     """The organisations of the caller's area, by unit and id."""
     if unit is not None and not caller.covers(unit):
         raise RefusedError(outside_area(caller, unit))
-    rows = await store.list_organisations(ports.store, unit or caller.area, kind, texts_after(page), page.limit + 1)
+    area = unit or caller.area
+    rows = await store.list_organisations(ports.store, area, kind, row_after(page, area), page.limit + 1)
     return page_of(rows, page.limit, OrganisationView.of, lambda row: (row.unit, row.organisation_id))
 
 

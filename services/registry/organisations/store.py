@@ -46,7 +46,10 @@ async def save_organisations(tx: Transaction, organisations: Sequence[Organisati
 async def list_organisations(
     reads: Reads, area: str, kind: OrganisationKind | None, after: tuple[str, str] | None, limit: int
 ) -> list[Organisation]:
-    """At most ``limit`` organisations of an area (a unit's six digits, a prefix, or ``*``), by unit and id."""
+    """At most ``limit`` organisations of an area (a unit's six digits, a prefix, or ``*``), by unit and id.
+
+    ``after`` lies in the area.
+    """
     where: dict[str, object] = {} if kind is None else {"kind": kind}
     bounds = {"$gt": ""} if area == EVERYWHERE else {"$gte": area, "$lt": area + AREA_END}
     if after is None:

@@ -6,7 +6,7 @@ from fastapi import APIRouter, Depends, Path, Response
 
 from services.contracts.ids import UnitCode
 from services.eventing.ports import Ports
-from services.registry.cursors import text_after
+from services.registry.cursors import unit_after
 from services.registry.days import day_of
 from services.registry.units import handlers, store
 from services.registry.units.rules import RecordRoll, RegisterUnit
@@ -27,7 +27,7 @@ UnitInPath = Annotated[str, Path(pattern=UNIT_PATTERN, description="Six digits o
 @router.get("/v1/units", openapi_extra=refusals())
 async def list_units(caller: Reader, ports: InPorts, page: Paging) -> Page[UnitView]:
     """The assessed units of the caller's area, by code."""
-    rows = await store.list_units(ports.store, caller.area, text_after(page), page.limit + 1)
+    rows = await store.list_units(ports.store, caller.area, unit_after(page, caller.area), page.limit + 1)
     return page_of(rows, page.limit, UnitView.of, lambda unit: (unit.code,))
 
 

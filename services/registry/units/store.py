@@ -39,7 +39,7 @@ async def get_unit(reads: Reads, code: str) -> Unit | None:
 
 
 async def list_units(reads: Reads, area: str, after: str | None, limit: int) -> list[Unit]:
-    """At most ``limit`` units of an area, by code."""
+    """At most ``limit`` units of an area, by code; ``after`` is one of the area."""
     where: dict[str, str] = {} if area == EVERYWHERE else {"$gte": area, "$lt": area + AREA_END}
     if after is not None:
         where = {name: bound for name, bound in where.items() if name != "$gte"} | {"$gt": after}

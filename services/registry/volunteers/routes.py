@@ -7,7 +7,7 @@ from fastapi import APIRouter, Depends, Path, Query, Response
 
 from services.contracts.ids import OrganisationId, UnitCode, VolunteerNumber
 from services.eventing.ports import Ports
-from services.registry.cursors import texts_after
+from services.registry.cursors import row_after
 from services.registry.days import day_of
 from services.registry.deliveries.rules import Served
 from services.registry.deliveries.store import load_served
@@ -129,7 +129,8 @@ async def list_volunteers(
         seen = [] if found is None or not caller.covers(found.volunteer.home_unit) else [found]
         rows = [each for each in seen if unit in {None, each.volunteer.home_unit}]
     else:
-        rows = await store.list_volunteers(ports.store, unit or caller.area, texts_after(page), page.limit + 1)
+        area = unit or caller.area
+        rows = await store.list_volunteers(ports.store, area, row_after(page, area), page.limit + 1)
     personal = await handlers.open_all(vault, rows[: page.limit])
     _log.info(
         "personal data listed",

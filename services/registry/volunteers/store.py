@@ -85,7 +85,10 @@ async def find_by_number(reads: Reads, number: str) -> Stored | None:
 
 
 async def list_volunteers(reads: Reads, area: str, after: tuple[str, str] | None, limit: int) -> list[Stored]:
-    """At most ``limit`` volunteers of an area (a unit's six digits, a prefix, or ``*``), by home unit and number."""
+    """At most ``limit`` volunteers of an area (a unit's six digits, a prefix, or ``*``), by home unit and number.
+
+    ``after`` lies in the area.
+    """
     bounds = {"$gt": ""} if area == EVERYWHERE else {"$gte": area, "$lt": area + AREA_END}
     if after is None:
         return await _find(reads, {"home_unit": bounds}, limit)
