@@ -15,11 +15,12 @@ from services.eventing.ports import Document, Index, Sort, StoreUnavailableError
 from services.runtime.mongo_commands import (
     COMMAND_TIMEOUT_MS,
     DURABLE,
-    IDS_PER_QUERY_MAX,
+    IDS_PER_QUERY,
     MAJORITY,
     NAMESPACE_EXISTS,
     Commands,
     in_the_stores_words,
+    is_lost_answer,
     open_client,
 )
 from services.runtime.mongo_transactions import Transactions
@@ -30,6 +31,8 @@ T = TypeVar("T")
 OWNERS = "owners"
 """One document an owner name: the sessions in which its transactions run or ran, those of the present holder last."""
 OWNED_SESSIONS_MAX = 1_000
+READ_TRIES_MAX = 3
+READ_PAUSE_MAX_S = 0.2
 
 
 class MongoStore:
@@ -41,7 +44,7 @@ class MongoStore:
         database: str,
         rng: random.Random,
         *,
-        ids_per_query: int = IDS_PER_QUERY_MAX,
+        ids_per_query: int = IDS_PER_QUERY,
         on_retry: Callable[[str], None] = lambda _: None,
     ) -> None:
         self._client = client
@@ -60,13 +63,13 @@ class MongoStore:
         database: str,
         rng: random.Random,
         *,
-        ids_per_query: int = IDS_PER_QUERY_MAX,
+        ids_per_query: int = IDS_PER_QUERY,
         on_retry: Callable[[str], None] = lambda _: None,
     ) -> Self:
         """Make a client, which connects at its first use.
 
-        ``rng`` spreads retries; ``ids_per_query`` is for servers that compare every id with every document;
-        ``on_retry`` hears the name of the error whenever a transaction is tried again.
+        ``rng`` spreads retries; ``ids_per_query`` is the most that one query of ``get`` asks for; ``on_retry`` hears
+        the name of the error whenever a transaction is tried again.
         """
         client = open_client(uri, database)
         return cls(client, database, rng, ids_per_query=ids_per_query, on_retry=on_retry)
@@ -77,9 +80,8 @@ class MongoStore:
         await self._client.close()
 
     async def get(self, collection: str, ids: Iterable[str]) -> dict[str, Document]:
-        with self._in_the_stores_words():
-            async with self._session() as session:
-                return await self._commands(session).get(collection, ids)
+        wanted = list(ids)
+        return await self._read(lambda commands: commands.get(collection, wanted))
 
     async def find(
         self,
@@ -90,9 +92,7 @@ class MongoStore:
         limit: int,
         fields: Sequence[str] | None = None,
     ) -> list[Document]:
-        with self._in_the_stores_words():
-            async with self._session() as session:
-                return await self._commands(session).find(collection, where, sort, limit, fields)
+        return await self._read(lambda commands: commands.find(collection, where, sort, limit, fields))
 
     async def transact(self, work: Callable[[Transaction], Awaitable[T]], *, owner: str | None = None) -> T:
         with self._in_the_stores_words():
@@ -172,6 +172,19 @@ class MongoStore:
     def _session(self) -> AsyncClientSession:
         # Not causally consistent: what is read here was written with majority or is not to be seen.
         return self._client.start_session(causal_consistency=False)
+
+    async def _read(self, ask: Callable[[Commands], Awaitable[T]]) -> T:
+        """Ask outside transactions, and again if the answer was lost: the driver repeats no raw command by itself."""
+        with self._in_the_stores_words():
+            async with self._session() as session:
+                for _ in range(READ_TRIES_MAX - 1):
+                    try:
+                        return await ask(self._commands(session))
+                    except PyMongoError as error:
+                        if not is_lost_answer(error):
+                            raise
+                    await self._transactions.pause(READ_PAUSE_MAX_S)
+                return await ask(self._commands(session))
 
     def _commands(self, session: AsyncClientSession) -> Commands:
         return Commands(self._database, session, self._ids_per_query)

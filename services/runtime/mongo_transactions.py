@@ -133,7 +133,7 @@ class Transactions:
                 if isinstance(error, DocumentTooLarge):
                     documents_per_command //= 10
                 self._on_retry(type(error).__name__)
-            pause_s = await self._pause(pause_s)
+            pause_s = await self.pause(pause_s)
         raise AssertionError("the last try returns or raises")
 
     async def _try(
@@ -160,10 +160,10 @@ class Transactions:
                     _raise_uncommitted(error, tx)
             else:
                 return
-            pause_s = await self._pause(pause_s)
+            pause_s = await self.pause(pause_s)
         raise CommitUnknownError(f"no answer to {COMMIT_TRIES_MAX} commits")
 
-    async def _pause(self, longest_s: float) -> float:
+    async def pause(self, longest_s: float) -> float:
         """Wait a random part of this time, so that those who collided do not meet again; return the next longest."""
         await asyncio.sleep(self._rng.uniform(0, longest_s))
         return min(longest_s * PAUSE_GROWTH, PAUSE_MAX_S)

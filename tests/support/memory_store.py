@@ -11,7 +11,7 @@ from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
 from datetime import datetime
 from functools import partial
-from typing import Any, TypeVar
+from typing import Any, NoReturn, TypeVar
 
 import bson
 from bson.codec_options import CodecOptions
@@ -122,10 +122,12 @@ class MemoryStore:
             self._open.append(transaction)
             try:
                 result = await work(transaction)
-                await self.step("commit")
+                await transaction.step("commit")
                 self._commit(transaction)
                 await self.step("committed")
-            except ConflictError:
+            except ConflictError as error:
+                if error is not transaction.failure:
+                    raise  # work's own, as from another store
                 self.conflicts += 1
                 await asyncio.sleep(TRY_AGAIN_S * tried)
             else:
@@ -220,6 +222,7 @@ class MemoryTransaction:
     writes: dict[tuple[str, str], Document | None] = field(default_factory=dict)
     claims: set[UniqueKey] = field(default_factory=set)
     ended: bool = False
+    failure: StoreError | None = None
     begun_at: int | None = None
 
     @property
@@ -231,10 +234,18 @@ class MemoryTransaction:
         """Aborts: nothing that was written remains (a commit has taken it already)."""
         self.ended = True
 
+    def fail(self, error: StoreError) -> NoReturn:
+        """Aborts for an error of the store, which every later step repeats."""
+        self.failure = error
+        self.end()
+        raise error
+
     def assert_open(self) -> None:
         """Raises for a transaction that was aborted meanwhile."""
+        if self.failure is not None:
+            raise self.failure
         if self.ended:
-            raise ConflictError("no such transaction")
+            self.fail(ConflictError("no such transaction"))
 
     def seen(self, collection: str, each: str) -> Document | None:
         """The document as this transaction sees it."""
@@ -243,7 +254,7 @@ class MemoryTransaction:
         return self.store._at(collection, each, self.snapshot)
 
     async def get(self, collection: str, ids: Iterable[str]) -> dict[str, Document]:
-        await self._step("get")
+        await self.step("get")
         found = {each: self.seen(collection, each) for each in ids}
         return {each: copied(document) for each, document in found.items() if document is not None}
 
@@ -256,42 +267,44 @@ class MemoryTransaction:
         limit: int,
         fields: Sequence[str] | None = None,
     ) -> list[Document]:
-        await self._step("find")
+        await self.step("find")
         ids = {i for c, i in self.writes if c == collection} | set(self.store._versions.get(collection, {}))
         found = [self.seen(collection, each) for each in sorted(ids)]
         present = [copied(document) for document in found if document is not None]
         return select(present, where, sort=sort, limit=limit, fields=fields)
 
     async def insert(self, collection: str, documents: Sequence[Document]) -> None:
-        await self._step("insert")
+        await self.step("insert")
         for document in documents:
             if self.seen(collection, document["_id"]) is not None:
-                self.end()
-                raise AlreadyExistsError(f"{collection}: the id exists")
+                self.fail(AlreadyExistsError(f"{collection}: the id exists"))
             self.write(collection, document["_id"], copied(document))
 
     async def replace(self, collection: str, documents: Sequence[Document]) -> None:
-        await self._step("replace")
+        await self.step("replace")
         for document in documents:
             self.write(collection, document["_id"], copied(document))
 
     async def update(self, collection: str, changes: Mapping[str, Mapping[str, Any]], *, upsert: bool = False) -> None:
-        await self._step("update")
+        await self.step("update")
         for each, change in changes.items():
             assert not any("." in name or name.startswith("$") or name == "_id" for name in change)
             before = self.seen(collection, each)
             if before is None and not upsert:
-                self.end()
-                raise StoreError(f"{collection}: update of a document that does not exist")
+                raise AssertionError(f"{collection}: update of a document that does not exist")
             self.write(collection, each, copied({"_id": each, **(before or {}), **change}))
 
     async def delete(self, collection: str, ids: Sequence[str]) -> None:
-        await self._step("delete")
+        await self.step("delete")
         for each in ids:
             self.write(collection, each, None)
 
-    async def _step(self, name: str) -> None:
-        await self.store.step(name)
+    async def step(self, name: str) -> None:
+        """One round trip, which a test's fault may end."""
+        try:
+            await self.store.step(name)
+        except StoreError as error:
+            self.fail(error)
         self.assert_open()
         if self.begun_at is None:
             self.begun_at = self.store.snapshot_time()
@@ -301,8 +314,7 @@ class MemoryTransaction:
         self.store.check_collection(collection)
         held = any((collection, each) in other.writes for other in self.store.others(self))
         if held or self.store.changed_since(collection, each, self.snapshot):
-            self.end()
-            raise ConflictError(f"{collection}: another transaction wrote this document first")
+            self.fail(ConflictError(f"{collection}: another transaction wrote this document first"))
         self._claim(collection, each, document)
         self.writes[collection, each] = document
 
@@ -313,11 +325,9 @@ class MemoryTransaction:
             committed = self.store.unique_holder(key)
             changed_meanwhile = committed is not None and committed[0] > self.snapshot
             if in_flight or (changed_meanwhile and holder not in {None, each}):
-                self.end()
-                raise ConflictError(f"{collection}: another transaction took this unique value first")
+                self.fail(ConflictError(f"{collection}: another transaction took this unique value first"))
             if holder not in {None, each}:
-                self.end()
-                raise AlreadyExistsError(f"{collection}: a unique value of {key[1]} exists")
+                self.fail(AlreadyExistsError(f"{collection}: a unique value of {key[1]} exists"))
             self.claims.add(key)
 
     def _holder(self, key: UniqueKey) -> str | None:

@@ -104,6 +104,8 @@ class SimulatedTransaction:
             raise self.failure from error
         except StoreError as error:
             self.failure = error
+            if type(error) is StoreError:  # the caller broke a promise: the adapter asserts what it sends and gets
+                raise AssertionError(str(error)) from error
             raise
 
 

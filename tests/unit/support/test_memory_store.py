@@ -13,7 +13,6 @@ from services.eventing.ports import (
     Index,
     Store,
     StoreAdmin,
-    StoreError,
     StoreUnavailableError,
     Transaction,
 )
@@ -147,7 +146,7 @@ async def test_two_transactions_race_for_a_unique_value_and_one_gets_it() -> Non
 
 async def test_a_missing_document_is_updated_only_as_an_upsert() -> None:
     store = MemoryStore()
-    with pytest.raises(StoreError):
+    with pytest.raises(AssertionError):
         await store.transact(lambda tx: tx.update("a", {"1": {"n": 1}}))
     await store.transact(lambda tx: tx.update("a", {"1": {"n": 1}}, upsert=True))
     await store.transact(lambda tx: tx.update("a", {"1": {"m": None}}))
