@@ -7,13 +7,14 @@ import secrets
 import socket
 import sys
 import time
-import urllib.request
 import xmlrpc.client
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
+
+import httpx
 
 from deploy.local.server_process import ServerFailed, ServerProcess, free_ports
 from deploy.local.servers import SERVICES, Servers
@@ -61,9 +62,14 @@ class _UnixTransport(xmlrpc.client.Transport):
 
         class Connection(http.client.HTTPConnection):
             def connect(self) -> None:
-                self.sock = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
-                self.sock.settimeout(REQUEST_TIMEOUT_S)
-                self.sock.connect(str(path))
+                sock = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
+                try:
+                    sock.settimeout(REQUEST_TIMEOUT_S)
+                    sock.connect(str(path))
+                except OSError:
+                    sock.close()
+                    raise
+                self.sock = sock
 
         del host
         return Connection("localhost", timeout=REQUEST_TIMEOUT_S)
@@ -131,16 +137,16 @@ class Platform:
     def is_ready(self, name: str) -> bool:
         """Whether a process answers that it is ready."""
         try:
-            with urllib.request.urlopen(f"{self.addresses[name].url}/readyz", timeout=REQUEST_TIMEOUT_S) as answer:  # noqa: S310
-                return bool(answer.status == http.client.OK)
-        except OSError:
+            return bool(self._get(name, "/readyz").status_code == httpx.codes.OK)
+        except httpx.HTTPError:
             return False
 
     def metrics(self, name: str) -> str:
-        """The metrics of a process as Prometheus reads them. Raises ``OSError`` while it does not answer."""
-        with urllib.request.urlopen(f"{self.addresses[name].url}/metrics", timeout=REQUEST_TIMEOUT_S) as answer:  # noqa: S310
-            text: bytes = answer.read()
-            return text.decode()
+        """The metrics of a process as Prometheus reads them. Raises ``httpx.HTTPError`` while it does not answer."""
+        return self._get(name, "/metrics").raise_for_status().text
+
+    def _get(self, name: str, path: str) -> httpx.Response:
+        return httpx.get(self.addresses[name].url + path, timeout=REQUEST_TIMEOUT_S, trust_env=False)
 
     def pid(self, name: str) -> int:
         """The process id of a running process, 0 while it is down."""
@@ -148,22 +154,26 @@ class Platform:
 
     def stop_process(self, name: str) -> None:
         """Tells one process to end and waits; it stays down until ``start_process``."""
-        self._rpc().supervisor.stopProcess(name)
+        with self._rpc() as rpc:
+            rpc.supervisor.stopProcess(name)
 
     def start_process(self, name: str) -> None:
         """Starts a process that was stopped."""
-        self._rpc().supervisor.startProcess(name)
+        with self._rpc() as rpc:
+            rpc.supervisor.startProcess(name)
 
     def _rpc(self) -> Any:
         return xmlrpc.client.ServerProxy("http://local", transport=_UnixTransport(self._socket, self._password))
 
     def _state(self, name: str) -> Mapping[str, Any]:
-        state: Mapping[str, Any] = self._rpc().supervisor.getProcessInfo(name)
+        with self._rpc() as rpc:
+            state: Mapping[str, Any] = rpc.supervisor.getProcessInfo(name)
         return state
 
     def _answers(self) -> bool:
         try:
-            return bool(self._rpc().supervisor.getState()["statename"] == "RUNNING")
+            with self._rpc() as rpc:
+                return bool(rpc.supervisor.getState()["statename"] == "RUNNING")
         except (OSError, xmlrpc.client.Error, http.client.HTTPException):
             return False
 
