@@ -1,12 +1,13 @@
 """One address for the four services: ``/registry/...`` goes to registry as ``/...``."""
 
 import random
-from collections.abc import AsyncIterator, Iterable, Mapping, Sequence
+from collections.abc import AsyncIterator, Iterable, Mapping
 from dataclasses import dataclass
 from html import escape
+from http import HTTPStatus
 from typing import Annotated, Final, Literal
+from urllib.parse import urlsplit
 
-import httpx
 from fastapi import FastAPI
 from pydantic import AfterValidator
 from pydantic_settings import BaseSettings, SettingsConfigDict
@@ -17,6 +18,15 @@ from starlette.types import ASGIApp, Receive, Scope, Send
 from services.contracts.topics import SERVICES
 from services.runtime import logs
 from services.runtime.edge import REQUEST_TIMEOUT_S, Observed
+from services.runtime.gateway_backend import (
+    BackendAnswer,
+    BackendGoneError,
+    BackendLateError,
+    BackendRequest,
+    Backends,
+    Headers,
+    HttpBackends,
+)
 from services.runtime.ids import system_randomness
 from services.runtime.metrics import Metrics
 from services.runtime.operations import operations_app
@@ -26,15 +36,10 @@ from services.runtime.serving import end, run_to_end, serve, stop_on_signals
 from services.runtime.settings import Port, load
 
 NAME: Final = "gateway"
-CONNECT_TIMEOUT_S: Final = 2.0
-IDLE_TIMEOUT_S: Final = 35.0
-"""A backend gives up by itself after ``REQUEST_TIMEOUT_S``."""
-EXTRA_TIME_S: Final = 5.0
-POOL_TIMEOUT_S: Final = 5.0
-CONNECTIONS_MAX: Final = 200
-CONNECTIONS_KEPT_MAX: Final = 50
-KEEP_S: Final = 20.0
-"""Less than the backends keep an idle connection, so that none is used at the moment it closes."""
+EXTRA_TIME_S: Final = 10.0
+"""What a service gets beyond its own time limit before the gateway gives a request up."""
+REQUESTS_AT_ONCE_MAX: Final = 500
+"""Beyond it callers are told to try again, rather than wait where nobody sees them."""
 PUBLIC: Final = (b"/v1/", b"/docs", b"/openapi.json")
 """What a backend shows to the world; its metrics and health are for its own network."""
 
@@ -57,12 +62,10 @@ _OURS: Final = frozenset(
 )
 """What the gateway says itself: a client's word for it is worth nothing."""
 
-Headers = Sequence[tuple[bytes, bytes]]
-
 
 def _origin(url: str) -> str:
-    parsed = httpx.URL(url)
-    if parsed.scheme not in {"http", "https"} or not parsed.host or parsed.path not in {"", "/"}:
+    parsed = urlsplit(url)
+    if parsed.scheme not in {"http", "https"} or not parsed.hostname or parsed.path not in {"", "/"} or parsed.query:
         raise ValueError("must be like http://host:port")
     return url.rstrip("/")
 
@@ -84,7 +87,7 @@ class GatewaySettings(BaseSettings):
     log_level: Literal["debug", "info", "warning", "error"] = "info"
 
     @property
-    def backends(self) -> dict[str, str]:
+    def origins(self) -> dict[str, str]:
         """The address of each service."""
         return {service: getattr(self, f"{service}_url") for service in SERVICES}
 
@@ -103,66 +106,83 @@ class _Label:
 class Proxy:
     """Passes requests on whose path begins with a service's name; everything else goes to the inner app."""
 
-    def __init__(
-        self, app: ASGIApp, *, backends: Mapping[str, str], transport: httpx.AsyncBaseTransport, table: ProblemTable
-    ) -> None:
-        self._app, self._transport, self._table = app, transport, table
-        self._backends = {name.encode(): origin for name, origin in backends.items()}
-        self._labels = {name: _Label(f"/{name.decode()}/*") for name in self._backends}
+    def __init__(self, app: ASGIApp, *, origins: Mapping[str, str], backends: Backends, table: ProblemTable) -> None:
+        self._app, self._backends, self._table = app, backends, table
+        self._origins = {name.encode(): origin for name, origin in origins.items()}
+        self._labels = {name: _Label(f"/{name.decode()}/*") for name in self._origins}
+        self._at_once = 0
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        if scope["type"] != "http":
-            await self._app(scope, receive, send)
-            return
-        name, slash, rest = scope["raw_path"][1:].partition(b"/")
-        if name not in self._backends:
+        name, slash, rest = scope["raw_path"][1:].partition(b"/") if scope["type"] == "http" else (b"", b"", b"")
+        if name not in self._origins:
             await self._app(scope, receive, send)
             return
         scope["route"] = self._labels[name]
-        path = slash + rest
+        refusal = await self._pass_on(name, slash + rest, scope, receive, send)
+        if refusal is not None:
+            await self._table.response(refusal)(scope, receive, send)
+
+    async def _pass_on(self, name: bytes, path: bytes, scope: Scope, receive: Receive, send: Send) -> Refusal | None:
+        """Sends the service's answer; or, if none of it is out yet, says what to answer instead."""
         if not path.startswith(PUBLIC):
-            await self._refuse(Refusal("not_found"), scope, receive, send)
-            return
-        await self._pass_on(name, path, scope, receive, send)
-
-    async def _pass_on(self, name: bytes, path: bytes, scope: Scope, receive: Receive, send: Send) -> None:
+            return Refusal("not_found")
+        if self._at_once >= REQUESTS_AT_ONCE_MAX:
+            return Refusal("try_again")
         query = b"?" + scope["query_string"] if scope["query_string"] else b""
-        request = httpx.Request(
-            scope["method"],
-            self._backends[name] + (path + query).decode("ascii"),
-            headers=request_headers(scope),
-            content=_body(receive) if _has_body(scope) else None,
-            extensions={"timeout": _TIMEOUT.as_dict()},
-        )
+        url = self._origins[name] + (path + query).decode("ascii", "replace")
+        upload = Upload(receive) if _has_body(scope) else None
+        exchange = Exchange(send, prefix=b"/" + name)
+        self._at_once += 1
         try:
-            response = await self._transport.handle_async_request(request)
-        except httpx.PoolTimeout:
-            await self._refuse(Refusal("try_again"), scope, receive, send)
-        except (httpx.ReadTimeout, httpx.WriteTimeout):
-            await self._refuse(Refusal("gateway_timeout"), scope, receive, send)
-        except httpx.TransportError:
-            await self._refuse(Refusal("bad_gateway"), scope, receive, send)
-        else:
-            await _answer(response, b"/" + name, send)
-
-    async def _refuse(self, refusal: Refusal, scope: Scope, receive: Receive, send: Send) -> None:
-        await self._table.response(refusal)(scope, receive, send)
-
-
-_TIMEOUT: Final = httpx.Timeout(IDLE_TIMEOUT_S, connect=CONNECT_TIMEOUT_S, pool=POOL_TIMEOUT_S)
+            body = upload.pieces() if upload else None
+            async with self._backends.ask(BackendRequest(scope["method"], url, request_headers(scope), body)) as answer:
+                await exchange.answer(answer)
+        except (BackendGoneError, BackendLateError) as error:
+            if upload is not None and upload.is_broken_off:
+                raise ClientDisconnect from error
+            if exchange.begun:
+                raise  # half an answer is out: only a broken connection tells the client so
+            return Refusal("bad_gateway" if isinstance(error, BackendGoneError) else "gateway_timeout")
+        finally:
+            self._at_once -= 1
+        return None
 
 
-async def _answer(response: httpx.Response, prefix: bytes, send: Send) -> None:
-    """Sends a backend's answer as it comes, never the whole of it in memory."""
-    try:
-        headers = answer_headers(response.headers.raw, prefix)
-        await send({"type": "http.response.start", "status": response.status_code, "headers": headers})
-        assert isinstance(response.stream, httpx.AsyncByteStream)
-        async for chunk in response.stream:
-            await send({"type": "http.response.body", "body": chunk, "more_body": True})
-        await send({"type": "http.response.body", "body": b""})
-    finally:
-        await response.aclose()
+class Upload:
+    """The body a client sends, as it comes."""
+
+    def __init__(self, receive: Receive) -> None:
+        self._receive = receive
+        self.is_broken_off = False
+
+    async def pieces(self) -> AsyncIterator[bytes]:
+        """The pieces in order. Raises ``ClientDisconnect`` if the client hangs up before the last."""
+        more = True
+        while more:
+            message = await self._receive()
+            if message["type"] == "http.disconnect":
+                self.is_broken_off = True
+                raise ClientDisconnect
+            more = message.get("more_body", False)
+            if message.get("body"):
+                yield message["body"]
+
+
+class Exchange:
+    """The way of one answer back to its client."""
+
+    def __init__(self, send: Send, *, prefix: bytes) -> None:
+        self._send, self._prefix = send, prefix
+        self.begun = False
+
+    async def answer(self, answer: BackendAnswer) -> None:
+        """Sends a service's answer as it comes, never the whole of it in memory."""
+        headers = answer_headers(answer.headers, self._prefix)
+        self.begun = True
+        await self._send({"type": "http.response.start", "status": answer.status, "headers": headers})
+        async for piece in answer.pieces:
+            await self._send({"type": "http.response.body", "body": piece, "more_body": True})
+        await self._send({"type": "http.response.body", "body": b""})
 
 
 def request_headers(scope: Scope) -> Headers:
@@ -198,49 +218,34 @@ def _has_body(scope: Scope) -> bool:
     return any(name.lower() in {b"content-length", b"transfer-encoding"} for name, _ in scope["headers"])
 
 
-async def _body(receive: Receive) -> AsyncIterator[bytes]:
-    more = True
-    while more:
-        message = await receive()
-        if message["type"] == "http.disconnect":
-            raise ClientDisconnect
-        more = message.get("more_body", False)
-        if message.get("body"):
-            yield message["body"]
+def build_gateway(origins: Mapping[str, str], backends: Backends, *, rng: random.Random, metrics: Metrics) -> FastAPI:
+    """The gateway's app; ``origins`` are the services' addresses by name."""
 
-
-def build_gateway(
-    backends: Mapping[str, str], transport: httpx.AsyncBaseTransport, *, rng: random.Random, metrics: Metrics
-) -> FastAPI:
-    """The gateway's app, over a transport that its process opens and closes."""
-
-    async def some_backend_answers() -> None:
+    async def some_service_answers() -> None:
         """One service that is away must not take the other three off the air."""
-        for origin in backends.values():
-            if await _is_alive(origin, transport):
+        for origin in origins.values():
+            if await _is_alive(origin, backends):
                 return
         raise NoBackendError("no service answers")
 
-    app = operations_app(metrics, [some_backend_answers])
+    app = operations_app(metrics, [some_service_answers])
     table = ProblemTable(())
 
     async def index() -> HTMLResponse:
-        return HTMLResponse(index_page(backends))
+        return HTMLResponse(index_page(origins))
 
     app.add_api_route("/", index, methods=["GET"], include_in_schema=False)
-    app.add_middleware(Proxy, backends=backends, transport=transport, table=table)
+    app.add_middleware(Proxy, origins=origins, backends=backends, table=table)
     app.add_middleware(Observed, rng=rng, table=table, timeout_s=REQUEST_TIMEOUT_S + EXTRA_TIME_S)
     return app
 
 
-async def _is_alive(origin: str, transport: httpx.AsyncBaseTransport) -> bool:
-    request = httpx.Request("GET", f"{origin}/healthz", extensions={"timeout": _TIMEOUT.as_dict()})
+async def _is_alive(origin: str, backends: Backends) -> bool:
     try:
-        response = await transport.handle_async_request(request)
-    except httpx.TransportError:
+        async with backends.ask(BackendRequest("GET", f"{origin}/healthz", (), None)) as answer:
+            return answer.status == HTTPStatus.OK
+    except (BackendGoneError, BackendLateError):
         return False
-    await response.aclose()
-    return response.status_code == httpx.codes.OK
 
 
 def index_page(services: Iterable[str]) -> str:
@@ -258,12 +263,8 @@ def index_page(services: Iterable[str]) -> str:
 
 async def _main(settings: GatewaySettings) -> None:
     stop = stop_on_signals()
-    limits = httpx.Limits(
-        max_connections=CONNECTIONS_MAX, max_keepalive_connections=CONNECTIONS_KEPT_MAX, keepalive_expiry=KEEP_S
-    )
-    async with httpx.AsyncHTTPTransport(limits=limits, trust_env=False) as transport:
-        metrics = Metrics(NAME, NAME)
-        app = build_gateway(settings.backends, transport, rng=system_randomness(), metrics=metrics)
+    async with HttpBackends.open() as backends:
+        app = build_gateway(settings.origins, backends, rng=system_randomness(), metrics=Metrics(NAME, NAME))
         await serve(app, settings.gateway_host, settings.gateway_port, stop)
 
 

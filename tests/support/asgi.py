@@ -64,7 +64,15 @@ async def call(
         chunks = [body or b""]
         if body is not None:
             sent.setdefault("content-length", str(len(body)))
-    scope = {
+    answer = await _answer(app, http_scope(method, path, query, sent), chunks)
+    if documented and isinstance(app, ServiceApp):
+        _assert_documented(app, method, path, answer)
+    return answer
+
+
+def http_scope(method: str, path: str, query: str, headers: Mapping[str, str]) -> dict[str, Any]:
+    """What a server tells an app of a request."""
+    return {
         "type": "http",
         "asgi": {"version": "3.0", "spec_version": "2.3"},
         "http_version": "1.1",
@@ -74,14 +82,25 @@ async def call(
         "raw_path": path.encode(),
         "query_string": query.encode(),
         "root_path": "",
-        "headers": [(name.encode(), value.encode()) for name, value in sent.items()],
+        "headers": [(name.encode(), value.encode()) for name, value in headers.items()],
         "client": ("127.0.0.1", 12345),
         "server": ("127.0.0.1", 80),
     }
-    answer = await _answer(app, scope, chunks)
-    if documented and isinstance(app, ServiceApp):
-        _assert_documented(app, method, path, answer)
-    return answer
+
+
+async def hang_up(app: ASGIApp, scope: dict[str, Any], *pieces: bytes) -> list[Message]:
+    """A client that hangs up after these pieces of its body; what the app sent all the same."""
+    left = [{"type": "http.request", "body": piece, "more_body": True} for piece in pieces]
+    sent: list[Message] = []
+
+    async def receive() -> Message:
+        return left.pop(0) if left else {"type": "http.disconnect"}
+
+    async def send(message: Message) -> None:
+        sent.append(message)
+
+    await app(scope, receive, send)
+    return sent
 
 
 def _assert_documented(app: ServiceApp, method: str, path: str, answer: Answer) -> None:

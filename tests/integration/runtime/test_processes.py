@@ -184,6 +184,14 @@ def test_a_stopping_api_finishes_the_request_under_way(database: Database, tmp_p
         assert api.process.wait(timeout=10) == 0
 
 
+def test_answers_over_a_kept_connection_do_not_wait_for_acknowledgements(database: Database, tmp_path: Path) -> None:
+    with start("api", environment(database.uri), tmp_path / "log") as api:
+        ready(api)
+        with httpx.Client(base_url=api.url) as client:
+            took = sorted(client.get("/healthz").elapsed.total_seconds() for _ in range(41))
+    assert took[20] < 0.03, "40 ms would be Nagle's algorithm and a delayed acknowledgement"
+
+
 def test_ctrl_c_is_a_stop_too(database: Database, tmp_path: Path) -> None:
     with start("api", environment(database.uri), tmp_path / "log") as api:
         ready(api)

@@ -1,64 +1,94 @@
 """The gateway passes requests on as they are, says who sent them, and hides what is not for the world."""
 
 import random
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
+from contextlib import asynccontextmanager
 
-import httpx
 import pytest
 from fastapi import FastAPI
 
+from services.runtime import gateway as module
 from services.runtime.gateway import build_gateway
+from services.runtime.gateway_backend import (
+    BackendAnswer,
+    BackendGoneError,
+    BackendLateError,
+    BackendRequest,
+)
 from services.runtime.metrics import Metrics
-from tests.support.asgi import call
+from tests.support.asgi import Answer, call, hang_up, http_scope
 from tests.support.canaries import CANARIES, logged
 
-BACKENDS = {"registry": "http://registry.local:8101", "hours": "http://hours.local:8103"}
-Handler = Callable[[httpx.Request], httpx.Response]
+ORIGINS = {"registry": "http://registry.local:8101", "hours": "http://hours.local:8103"}
 
 
-def gateway(handler: Handler) -> FastAPI:
-    return build_gateway(
-        BACKENDS, httpx.MockTransport(handler), rng=random.Random(1), metrics=Metrics("gateway", "gateway")
-    )
+class FakeBackends:
+    """Remembers what was asked and answers as a test says; keeps the port ``Backends``."""
 
+    def __init__(
+        self,
+        status: int = 200,
+        headers: Sequence[tuple[bytes, bytes]] = ((b"Content-Type", b"application/json"),),
+        pieces: Sequence[bytes] = (b'{"ok": ', b"true}"),
+        error: Callable[[BackendRequest], Exception | None] = lambda _: None,
+        breaks_off: bool = False,
+    ) -> None:
+        self.requests: list[BackendRequest] = []
+        self.bodies: list[bytes | None] = []
+        self._status, self._headers, self._pieces = status, headers, pieces
+        self._error, self._breaks_off = error, breaks_off
+        self.meanwhile: Callable[[BackendRequest], Awaitable[None]] | None = None
 
-class Backend:
-    """Remembers what it was asked."""
-
-    def __init__(self, answer: httpx.Response | None = None) -> None:
-        self.requests: list[httpx.Request] = []
-        self.answer = answer or httpx.Response(200, json={"ok": True})
-
-    def __call__(self, request: httpx.Request) -> httpx.Response:
+    @asynccontextmanager
+    async def ask(self, request: BackendRequest) -> AsyncIterator[BackendAnswer]:
         self.requests.append(request)
-        return self.answer
+        if (error := self._error(request)) is not None:
+            raise error
+        if self.meanwhile is not None:
+            await self.meanwhile(request)
+        self.bodies.append(None if request.body is None else b"".join([piece async for piece in request.body]))
+        yield BackendAnswer(self._status, self._headers, self._send())
+
+    async def _send(self) -> AsyncIterator[bytes]:
+        for piece in self._pieces:
+            yield piece
+        if self._breaks_off:
+            raise BackendGoneError("broke off")
 
     @property
-    def request(self) -> httpx.Request:
+    def request(self) -> BackendRequest:
         (request,) = self.requests
         return request
 
+    @property
+    def headers(self) -> dict[str, str]:
+        return {name.decode(): value.decode() for name, value in self.request.headers}
+
+
+def gateway(backends: FakeBackends) -> FastAPI:
+    return build_gateway(ORIGINS, backends, rng=random.Random(1), metrics=Metrics("gateway", "gateway"))
+
 
 async def test_the_prefix_names_the_service_and_is_taken_off() -> None:
-    backend = Backend()
+    backend = FakeBackends()
     answer = await call(gateway(backend), "GET", "/hours/v1/accounts/%E7%94%84?month=2026-07&x=%20")
     assert (answer.status, answer.json) == (200, {"ok": True})
-    assert str(backend.request.url) == "http://hours.local:8103/v1/accounts/%E7%94%84?month=2026-07&x=%20"
+    assert backend.request.url == "http://hours.local:8103/v1/accounts/%E7%94%84?month=2026-07&x=%20"
 
 
 async def test_a_body_is_passed_on_piece_by_piece() -> None:
-    backend = Backend()
+    backend = FakeBackends()
     headers = {"authorization": "Bearer t", "idempotency-key": "k", "content-type": "application/json"}
     chunks = [b'{"a": ', b"1}"]
     await call(gateway(backend), "POST", "/registry/v1/x", headers=headers | {"content-length": "8"}, chunks=chunks)
-    assert backend.request.content == b'{"a": 1}'
+    assert backend.bodies == [b'{"a": 1}']
     for name, value in headers.items():
-        assert backend.request.headers[name] == value
-    assert backend.request.headers["content-length"] == "8"
+        assert backend.headers[name] == value
+    assert backend.headers["content-length"] == "8"
 
 
 async def test_headers_of_the_connection_and_claims_of_the_client_stay_behind() -> None:
-    backend = Backend()
+    backend = FakeBackends()
     sent = {
         "connection": "close, x-private",
         "x-private": "1",
@@ -71,32 +101,27 @@ async def test_headers_of_the_connection_and_claims_of_the_client_stay_behind() 
         "accept": "application/json",
     }
     await call(gateway(backend), "GET", "/registry/v1/x", headers=sent)
-    got = backend.request.headers
+    got = backend.headers
     for name in ("connection", "x-private", "te", "proxy-authorization", "upgrade", "forwarded"):
         assert name not in got
     assert got["accept"] == "application/json"
     assert got["x-forwarded-for"] == "127.0.0.1"
     assert got["x-forwarded-host"] == "platform.example"
-    assert got["host"] == "registry.local:8101"
-    assert "content-length" not in got
-    assert "transfer-encoding" not in got
+    assert "host" not in got
+    assert backend.bodies == [None]
 
 
 async def test_the_answer_comes_back_as_it_was_without_its_connections_headers() -> None:
-    answered = httpx.Response(
-        412,
-        headers=[
-            ("etag", '"3"'),
-            ("set-cookie", "a=1"),
-            ("connection", "close, x-b"),
-            ("x-b", "1"),
-            ("keep-alive", "5"),
-        ],
-        content=b"compressed or not",
-    )
-    answer = await call(gateway(Backend(answered)), "GET", "/registry/v1/x")
-    assert (answer.status, answer.body) == (412, b"compressed or not")
-    assert answer.headers["etag"] == '"3"'
+    headers = [
+        (b"ETag", b'"3"'),
+        (b"Content-Encoding", b"br"),
+        (b"Connection", b"close, X-B"),
+        (b"X-B", b"1"),
+        (b"Keep-Alive", b"5"),
+    ]
+    answer = await call(gateway(FakeBackends(412, headers, [b"one", b"two"])), "GET", "/registry/v1/x")
+    assert (answer.status, answer.body) == (412, b"onetwo")
+    assert (answer.headers["etag"], answer.headers["content-encoding"]) == ('"3"', "br")
     assert not answer.headers.keys() & {"connection", "x-b", "keep-alive"}
     assert answer.headers["x-content-type-options"] == "nosniff"
 
@@ -109,27 +134,16 @@ async def test_the_answer_comes_back_as_it_was_without_its_connections_headers()
         ("//elsewhere.example/x", "//elsewhere.example/x"),
     ],
 )
-async def test_a_location_on_the_backend_is_one_behind_the_gateway(location: str, seen: str) -> None:
-    answer = await call(
-        gateway(Backend(httpx.Response(201, headers={"location": location}))), "POST", "/registry/v1/x", body={}
-    )
-    assert answer.headers["location"] == seen
-
-
-async def test_an_answer_is_streamed() -> None:
-    async def pieces() -> AsyncIterator[bytes]:
-        yield b"one"
-        yield b"two"
-
-    answer = await call(gateway(Backend(httpx.Response(200, content=pieces()))), "GET", "/registry/v1/x")
-    assert answer.body == b"onetwo"
+async def test_a_location_on_the_service_is_one_behind_the_gateway(location: str, seen: str) -> None:
+    backend = FakeBackends(201, [(b"Location", location.encode())])
+    assert (await call(gateway(backend), "POST", "/registry/v1/x", body={})).headers["location"] == seen
 
 
 async def test_every_request_has_a_trace() -> None:
-    backend = Backend()
+    backend = FakeBackends()
     parent = "00-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-01"
     await call(gateway(backend), "GET", "/registry/v1/x", headers={"traceparent": parent})
-    passed_on = backend.request.headers["traceparent"]
+    passed_on = backend.headers["traceparent"]
     assert passed_on.startswith("00-0af7651916cd43dd8448eb211c80319c-")
     assert "b7ad6b7169203331" not in passed_on
 
@@ -139,7 +153,7 @@ async def test_every_request_has_a_trace() -> None:
     ["/registry/metrics", "/registry/readyz", "/registry/healthz", "/registry", "/registry/", "/accounts/v1/x", "/x"],
 )
 async def test_what_is_not_for_the_world_is_not_found(path: str) -> None:
-    backend = Backend()
+    backend = FakeBackends()
     answer = await call(gateway(backend), "GET", path)
     assert (answer.status, answer.code) == (404, "not_found")
     assert not backend.requests
@@ -147,47 +161,66 @@ async def test_what_is_not_for_the_world_is_not_found(path: str) -> None:
 
 @pytest.mark.parametrize(
     ("error", "status", "code"),
-    [
-        (httpx.ConnectError("refused"), 502, "bad_gateway"),
-        (httpx.ConnectTimeout("late"), 502, "bad_gateway"),
-        (httpx.RemoteProtocolError("hung up"), 502, "bad_gateway"),
-        (httpx.ReadTimeout("late"), 504, "gateway_timeout"),
-        (httpx.PoolTimeout("full"), 503, "try_again"),
-    ],
+    [(BackendGoneError("refused"), 502, "bad_gateway"), (BackendLateError("late"), 504, "gateway_timeout")],
 )
-async def test_a_backend_that_does_not_answer_is_a_problem_of_its_own(error: Exception, status: int, code: str) -> None:
-    def fail(_: httpx.Request) -> httpx.Response:
-        raise error
-
-    answer = await call(gateway(fail), "GET", "/registry/v1/x")
+async def test_a_service_that_does_not_answer_is_a_problem_of_its_own(error: Exception, status: int, code: str) -> None:
+    answer = await call(gateway(FakeBackends(error=lambda _: error)), "GET", "/registry/v1/x")
     assert (answer.status, answer.code) == (status, code)
+
+
+async def test_an_answer_that_breaks_off_breaks_off_here_too() -> None:
+    """An orderly end would tell the client that half an answer is a whole one."""
+    with pytest.raises(BackendGoneError):
+        await call(gateway(FakeBackends(breaks_off=True)), "GET", "/registry/v1/x")
+
+
+async def test_a_client_that_hangs_up_is_given_no_answer_and_counted_as_such() -> None:
+    app = gateway(FakeBackends())
+    scope = http_scope("POST", "/registry/v1/x", "", {"content-length": "9"})
+    with logged() as log:
+        assert await hang_up(app, scope, b"half") == []
+    assert [line["status"] for line in log.lines] == [499]
+
+
+async def test_more_requests_than_it_can_bear_are_told_to_try_again(monkeypatch: pytest.MonkeyPatch) -> None:
+    backend = FakeBackends()
+    app = gateway(backend)
+    seen: list[Answer] = []
+
+    async def another(_: BackendRequest) -> None:
+        seen.append(await call(app, "GET", "/registry/v1/second"))
+
+    monkeypatch.setattr(module, "REQUESTS_AT_ONCE_MAX", 1)
+    backend.meanwhile = another
+    assert (await call(app, "GET", "/registry/v1/first")).status == 200
+    assert [(answer.status, answer.code) for answer in seen] == [(503, "try_again")]
+    backend.meanwhile = None
+    assert (await call(app, "GET", "/registry/v1/third")).status == 200
 
 
 async def test_the_gateway_is_ready_while_any_service_answers() -> None:
     away: set[str] = set()
 
-    def backend(request: httpx.Request) -> httpx.Response:
-        if request.url.host in away:
-            raise httpx.ConnectError("refused")
-        return httpx.Response(200)
+    def gone(request: BackendRequest) -> Exception | None:
+        return BackendGoneError("refused") if request.url.removesuffix("/healthz") in away else None
 
-    app = gateway(backend)
+    app = gateway(FakeBackends(error=gone))
     assert (await call(app, "GET", "/readyz")).status == 200
-    away.add("registry.local")
+    away.add(ORIGINS["registry"])
     assert (await call(app, "GET", "/readyz")).status == 200
-    away.add("hours.local")
+    away.add(ORIGINS["hours"])
     assert (await call(app, "GET", "/readyz")).code == "not_ready"
 
 
 async def test_the_first_page_links_to_every_api() -> None:
-    page = (await call(gateway(Backend()), "GET", "/")).body.decode()
-    for service in BACKENDS:
+    page = (await call(gateway(FakeBackends()), "GET", "/")).body.decode()
+    for service in ORIGINS:
         assert f'href="{service}/docs"' in page
         assert f'href="{service}/openapi.json"' in page
 
 
 async def test_log_and_metrics_of_the_gateway_hold_no_path() -> None:
-    app = gateway(Backend())
+    app = gateway(FakeBackends())
     with logged() as log:
         await call(app, "GET", f"/registry/v1/volunteers/{CANARIES['phone']}?name={CANARIES['citizen_id']}")
     (line,) = log.lines

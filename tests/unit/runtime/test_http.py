@@ -16,7 +16,7 @@ from services.runtime.http import build_app
 from services.runtime.metrics import Metrics
 from services.runtime.operations import operations_app
 from services.runtime.problems import ProblemTable, refusals
-from tests.support.asgi import call
+from tests.support.asgi import call, hang_up, http_scope
 from tests.support.canaries import CANARIES, assert_no_canary, logged
 from tests.support.memory_store import MemoryStore
 from tests.support.notes import LARGE_BODY_BYTES_MAX, NOTES, notes_app
@@ -174,6 +174,15 @@ async def test_an_unexpected_error_is_answered_and_logged_without_its_message(ap
     assert failed["error"] == "builtins.KeyError"
     assert any("get_note" in frame for frame in failed["frames"])
     assert_no_canary(answer.body, "a problem")
+
+
+async def test_a_client_that_hangs_up_is_given_no_answer_and_nothing_is_written(
+    app: FastAPI, store: MemoryStore
+) -> None:
+    for path in ("/v1/notes", "/v1/batches"):
+        scope = http_scope("POST", path, "", {name.lower(): value for name, value in {**write(), **JSON}.items()})
+        await hang_up(app, scope, b'{"unit": ')
+    assert store.commits == 0
 
 
 async def test_a_request_that_takes_too_long_is_given_up() -> None:
