@@ -88,8 +88,10 @@ class Factory:
         self.made: list[FakeProducer] = []
         self.fails: Callable[[bytes], bool] = lambda _: False
         self.refuses: Exception | None = None
+        self.connects: Callable[[], None] = lambda: None
 
     def __call__(self, **settings: Any) -> FakeProducer:
+        self.connects()
         if self.refuses is not None:
             raise self.refuses
         self.made.append(FakeProducer(self, **settings))
@@ -178,3 +180,26 @@ async def test_what_nobody_waits_for_any_more_is_not_sent(factory: Factory) -> N
     go_on.put(None)
     await writer.close()
     assert factory.made[0].log == [b"1"]
+
+
+async def test_an_append_that_is_cancelled_while_it_connects_sends_nothing(factory: Factory) -> None:
+    writer = KafkaLogWriter("b:1", client_id="test")
+    loop = asyncio.get_running_loop()
+    connecting = asyncio.Event()
+    go_on = Queue[None]()
+
+    def hang() -> None:
+        loop.call_soon_threadsafe(connecting.set)
+        go_on.get()
+
+    factory.connects = hang
+    appending = asyncio.create_task(writer.append([message("k", "1")]))
+    await connecting.wait()
+    appending.cancel()
+    with pytest.raises(asyncio.CancelledError):
+        await appending
+    go_on.put(None)
+    factory.connects = lambda: None
+    await writer.append([message("k", "2")])
+    assert [value for producer in factory.made for value in producer.log] == [b"2"]
+    await writer.close()
