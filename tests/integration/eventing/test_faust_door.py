@@ -11,6 +11,7 @@ from kafka import TopicPartition
 from kafka.admin import KafkaAdminClient
 
 from deploy.local.broker import Broker
+from deploy.local.database import Database
 from services.eventing.door.faust_door import EXIT_UNEXPECTED
 from services.eventing.parking import PARKING
 from tests.support.counting import POISON
@@ -20,19 +21,20 @@ from tests.support.workers import PARTITIONS, SHORT_SESSION, Site, site, wait_un
 STOP_WITHIN_S = 5
 
 
-def make_site(bootstrap: str, uris: Mapping[str, str], path: Path, topics: int = 1) -> Iterator[Site]:
-    with site(bootstrap, uris["hours"], f"t{secrets.token_hex(4)}", path, topics) as made:
-        yield made
+def unused_name() -> str:
+    return f"t{secrets.token_hex(4)}"
 
 
 @pytest.fixture
 def place(kafka_bootstrap: str, mongodb_uris: Mapping[str, str], tmp_path: Path) -> Iterator[Site]:
-    yield from make_site(kafka_bootstrap, mongodb_uris, tmp_path)
+    with site(kafka_bootstrap, mongodb_uris["hours"], unused_name(), tmp_path) as made:
+        yield made
 
 
 @pytest.fixture
 def place_of_two_topics(kafka_bootstrap: str, mongodb_uris: Mapping[str, str], tmp_path: Path) -> Iterator[Site]:
-    yield from make_site(kafka_bootstrap, mongodb_uris, tmp_path, topics=2)
+    with site(kafka_bootstrap, mongodb_uris["hours"], unused_name(), tmp_path, topics=2) as made:
+        yield made
 
 
 def people(count: int, each: int = 1) -> list[str]:
@@ -174,7 +176,7 @@ def test_a_broker_that_was_away_costs_nothing_but_time(tmp_path: Path, mongodb_u
     broker = Broker(tmp_path / "broker")
     broker.start()
     try:
-        for place in make_site(broker.bootstrap, mongodb_uris, tmp_path):
+        with site(broker.bootstrap, mongodb_uris["hours"], unused_name(), tmp_path) as place:
             place.publish([check_in(key) for key in people(100)])
             worker = place.start()
             place.wait_applied()
@@ -187,6 +189,27 @@ def test_a_broker_that_was_away_costs_nothing_but_time(tmp_path: Path, mongodb_u
             place.check()
     finally:
         broker.stop()
+
+
+def test_a_database_that_was_away_costs_nothing_but_time(tmp_path: Path, kafka_bootstrap: str) -> None:
+    database = Database("hours", tmp_path / "database")
+    database.start()
+    try:
+        with site(kafka_bootstrap, database.uri, unused_name(), tmp_path) as place:
+            worker = place.start()
+            worker.wait_for("ready")
+            worker.hold()
+            place.publish([check_in(key) for key in people(100)])
+            worker.wait_for("held")
+            database.kill()
+            worker.go_on()
+            wait_until(lambda: "a batch failed" in worker.log, "the batch fails", 30)
+            database.start()
+            place.wait_applied()
+            assert worker.end() == 0
+            place.check()
+    finally:
+        database.stop()
 
 
 def members(place: Site) -> list[dict[str, list[int]]]:
