@@ -14,7 +14,7 @@ PUBLISHED = "published_scores"
 """By unit: the facts counted when its score was last published, and the revision."""
 COLLECTIONS = (PUBLISHED,)
 INDEXES: tuple[Index, ...] = ()
-ROWS_MAX = 200_000
+ROWS_MAX = 100_000
 """Rollup rows of one unit and window; a unit has some thousands. More is refused, never cut."""
 UNITS_MAX = 500
 MEMBERS_A_READ = 1_000
