@@ -15,6 +15,8 @@ from deploy.history.sendings import LISTS, REGISTRY_LISTS, History, Sending
 from services.runtime.clock import DevelopmentClock
 
 CONCURRENT_MAX: Final = 8
+LISTS_CONCURRENT_MAX: Final = 2
+"""A list is hundreds of rows in one transaction."""
 BARRIER_DAYS: Final = 7
 TIME_OUT: Final = timedelta(hours=24)
 MARGIN: Final = timedelta(hours=1)
@@ -94,6 +96,7 @@ class Loader:
         self._clock = clock
         self._told = told
         self._places = asyncio.Semaphore(CONCURRENT_MAX)
+        self._list_places = asyncio.Semaphore(LISTS_CONCURRENT_MAX)
         self._people = People(gateway)
         self._codes = Codes(gateway)
         self._proposals: dict[str, str] = {}
@@ -133,7 +136,7 @@ class Loader:
 
     async def _lane(self, lane: Sequence[Sending]) -> None:
         for sending in lane:
-            async with self._places:
+            async with self._list_places if sending.door in LISTS else self._places:
                 await self._send(sending)
             self._told(STAGES[sending.door], 1)
 
