@@ -154,13 +154,18 @@ class Door:
         work, self._work = self._work, None
         if work is not None:
             _, late = await asyncio.wait({work}, timeout=within_s)
-            self._owned.clear()
+            self._let_go()
             if late:
                 _LOG.warning("a batch was abandoned after %.1f s", within_s)
                 work.cancel()
                 await asyncio.wait({work}, timeout=ABANDON_WITHIN_S)
             elif not work.cancelled():
                 work.result()
+        self._let_go()
+
+    def _let_go(self) -> None:
+        for partition in self._owned:
+            self._observer.lag(partition, 0, 0.0)  # the next owner tells; a last value that stayed would be told twice
         self._owned.clear()
 
     async def _run(self, work: Coroutine[Any, Any, None]) -> None:

@@ -549,6 +549,15 @@ async def test_lag_is_told_in_records_and_in_seconds_since_the_first_that_waits(
     assert h.bench.witness.lags[P0] == (0, 0.0)
 
 
+async def test_a_partition_that_was_let_go_shows_no_lag() -> None:
+    h = house()
+    h.log.append(some(5))
+    await h.door.assigned({P0})
+    h.door.report_lag({P0: 5})
+    await h.door.finish()
+    assert h.bench.witness.lags[P0] == (0, 0.0)
+
+
 def test_a_list_is_cut_by_records_and_by_bytes() -> None:
     records = some(5)
     size = len(records[0].value or b"")
