@@ -1,7 +1,7 @@
 """Runs a command once: idempotency, its writes, its facts and its kept answer are one transaction."""
 
 import hashlib
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Any, Final, assert_never
@@ -56,6 +56,10 @@ class Kept:
         return Response(self.body, self.status, headers=headers)
 
 
+Answered = tuple[Kept, bool] | Refusal
+"""A kept answer and whether it was kept before; or a refusal that is not kept."""
+
+
 @dataclass(slots=True)
 class Command:
     """One request to change something, and who asks; gives ids, facts and the transaction.
@@ -92,22 +96,28 @@ class Command:
         """Runs ``work`` in one transaction with the kept answer. ``work`` changes nothing outside the transaction."""
         row_id = self.ports.ids.new()
 
-        async def once(tx: Transaction) -> tuple[Kept, bool] | Refusal:
+        async def once(tx: Transaction) -> Answered:
             known = await tx.get(IDEMPOTENCY, [self._id])
             if self._id in known:
                 return self._repeated(known[self._id])
-            outcome = await work(tx)
+            watched = WatchedTransaction(tx)
+            outcome = await work(watched)
+            if isinstance(outcome, Refusal) and watched.has_written:
+                raise _RefusedAfterWriting(outcome)
             kept = self._kept(outcome)
             if isinstance(outcome, Accepted):
                 await emit(tx, outcome.facts, row_id=row_id, at=self.now)
             await tx.insert(IDEMPOTENCY, [self._row(kept)])
             return kept, False
 
-        return self._answer(await self._attempts(once))
+        try:
+            return self._answer(await self._attempts(once))
+        except _RefusedAfterWriting as error:
+            # What it wrote was aborted with its transaction; the refusal alone is kept, in another one.
+            refusal = error.refusal
+            return await self.run(lambda _: _the_same(refusal))
 
-    async def _attempts(
-        self, once: Callable[[Transaction], Awaitable[tuple[Kept, bool] | Refusal]]
-    ) -> tuple[Kept, bool] | Refusal:
+    async def _attempts(self, once: Callable[[Transaction], Awaitable[Answered]]) -> Answered:
         for attempt in range(1, ATTEMPTS_MAX + 1):
             try:
                 return await self.ports.store.transact(once)
@@ -121,7 +131,7 @@ class Command:
                 return Refusal("try_again")
         raise AssertionError("unreachable")
 
-    async def _after_unknown_commit(self) -> tuple[Kept, bool] | Refusal:
+    async def _after_unknown_commit(self) -> Answered:
         """The kept answer if the commit did happen; else the client tries again, with the same key."""
         try:
             known = await self.ports.store.get(IDEMPOTENCY, [self._id])
@@ -134,7 +144,7 @@ class Command:
         scope = f"{self.caller.client}\x1f{self.caller.subject}\x1f{self.route}\x1f{self.key}"
         return hashlib.sha256(scope.encode()).hexdigest()
 
-    def _repeated(self, row: Document) -> tuple[Kept, bool] | Refusal:
+    def _repeated(self, row: Document) -> Answered:
         if row["request_sha256"] != self.request_sha256:
             return Refusal("idempotency_key_reused")
         return Kept(row["status"], row["body"].encode(), dict(row["headers"])), True
@@ -167,11 +177,48 @@ class Command:
             row["expires_at"] = self.ports.wall.now() + timedelta(days=self.kept_days)
         return row
 
-    def _answer(self, result: tuple[Kept, bool] | Refusal) -> Response:
+    def _answer(self, result: Answered) -> Response:
         if isinstance(result, Refusal):
             return self.problems.response(result)
         kept, replayed = result
         return kept.response(replayed=replayed)
+
+
+class _RefusedAfterWriting(Exception):
+    """Aborts the transaction of a work that wrote before it refused."""
+
+    def __init__(self, refusal: Refusal) -> None:
+        super().__init__(refusal.code)
+        self.refusal = refusal
+
+
+async def _the_same(refusal: Refusal) -> Refusal:
+    return refusal
+
+
+class WatchedTransaction:
+    """A transaction that remembers whether it was written to; keeps the port ``Transaction``."""
+
+    def __init__(self, tx: Transaction) -> None:
+        self._tx = tx
+        self.get, self.find = tx.get, tx.find
+        self.has_written = False
+
+    async def insert(self, collection: str, documents: Sequence[Document]) -> None:
+        self.has_written = True
+        await self._tx.insert(collection, documents)
+
+    async def replace(self, collection: str, documents: Sequence[Document]) -> None:
+        self.has_written = True
+        await self._tx.replace(collection, documents)
+
+    async def update(self, collection: str, changes: Mapping[str, Mapping[str, Any]], *, upsert: bool = False) -> None:
+        self.has_written = True
+        await self._tx.update(collection, changes, upsert=upsert)
+
+    async def delete(self, collection: str, ids: Sequence[str]) -> None:
+        self.has_written = True
+        await self._tx.delete(collection, ids)
 
 
 def command(
@@ -197,7 +244,7 @@ def command(
             traceparent=request.scope.get("traceparent"),
             if_match=None if if_match is None else if_match.strip().strip('"'),
             route=f"{request.method} {request.scope['path']}",
-            request_sha256=_request_sha256(request, if_match, body),
+            request_sha256=_request_sha256(request, key, if_match, body),
             kept_days=kept_days,
             problems=state.problems,
         )
@@ -217,8 +264,9 @@ def _key_of(request: Request) -> str:
     return key
 
 
-def _request_sha256(request: Request, if_match: str | None, body: bytes) -> str:
-    digest = hashlib.sha256()
-    digest.update(request.scope["query_string"] + b"\x00" + (if_match or "").encode() + b"\x00")
+def _request_sha256(request: Request, key: str, if_match: str | None, body: bytes) -> str:
+    """What a repeat must have in common. The key, which is nowhere kept in clear, salts it: bodies may be personal."""
+    head = (key.encode(), request.scope["query_string"], (if_match or "").encode())
+    digest = hashlib.sha256(b"".join(b"%d:%s" % (len(part), part) for part in head))
     digest.update(body)
     return digest.hexdigest()

@@ -10,7 +10,7 @@ from starlette.datastructures import Headers, MutableHeaders
 from starlette.requests import ClientDisconnect
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
-from services.runtime.logs import logger
+from services.runtime import logs
 from services.runtime.metrics import COMMANDS_REPLAYED, HTTP_IN_FLIGHT, HTTP_SECONDS, Metrics
 from services.runtime.outcomes import Refusal
 from services.runtime.problems import ProblemTable, RefusedError
@@ -31,7 +31,7 @@ SECURITY_HEADERS: Final[Mapping[str, str]] = {
 PROTECTED: Final = "/v1/"
 """Everything below needs a valid token."""
 
-_log = logger(__name__)
+_log = logs.logger(__name__)
 
 
 class Observed:
@@ -53,11 +53,12 @@ class Observed:
         loop = asyncio.get_running_loop()
         started_s = loop.time()
         metrics.add(HTTP_IN_FLIGHT, 1)
-        try:
-            await self._answer(scope, receive, answer, trace)
-        finally:
-            metrics.add(HTTP_IN_FLIGHT, -1)
-            _tell(scope, trace, answer, loop.time() - started_s, metrics)
+        with logs.tracing(trace.trace_id):
+            try:
+                await self._answer(scope, receive, answer, trace)
+            finally:
+                metrics.add(HTTP_IN_FLIGHT, -1)
+                _tell(scope, answer, loop.time() - started_s, metrics)
 
     async def _answer(self, scope: Scope, receive: Receive, answer: "_Answer", trace: Trace) -> None:
         try:
@@ -66,7 +67,7 @@ class Observed:
         except ClientDisconnect:
             answer.status = STATUS_CLIENT_GONE
         except Exception as error:
-            _log.error("request failed", trace_id=trace.trace_id, route=_route(scope), exc_info=error)
+            _log.error("request failed", route=_route(scope), exc_info=error)
             if answer.begun:
                 raise  # half an answer is out: only a broken connection tells the client so
             late = isinstance(error, TimeoutError)
@@ -74,7 +75,7 @@ class Observed:
             await self._table.response(refusal)(scope, receive, answer.send)
 
 
-def _tell(scope: Scope, trace: Trace, answer: "_Answer", seconds: float, metrics: Metrics) -> None:
+def _tell(scope: Scope, answer: "_Answer", seconds: float, metrics: Metrics) -> None:
     route = _route(scope)
     metrics.observe(HTTP_SECONDS, seconds, scope["method"], route, str(answer.status))
     if answer.replayed:
@@ -86,7 +87,6 @@ def _tell(scope: Scope, trace: Trace, answer: "_Answer", seconds: float, metrics
         route=route,
         status=answer.status,
         duration_ms=round(seconds * 1_000, 3),
-        trace_id=trace.trace_id,
         client=caller.client if caller else None,
         subject=caller.subject if caller else None,
     )

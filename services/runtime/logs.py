@@ -5,6 +5,7 @@ import os
 import re
 import sys
 from collections.abc import Callable, Mapping
+from contextlib import AbstractContextManager
 from dataclasses import dataclass
 from types import TracebackType
 from typing import Final, TextIO, cast
@@ -130,6 +131,11 @@ def configure(
         cache_logger_on_first_use=False,
     )
     _take_over_standard_logging()
+
+
+def tracing(trace_id: str) -> AbstractContextManager[None]:
+    """Puts the trace's id on every line that is written in the context."""
+    return structlog.contextvars.bound_contextvars(trace_id=trace_id)
 
 
 def silence() -> None:

@@ -2,17 +2,29 @@
 
 import asyncio
 import hashlib
+from collections.abc import Awaitable, Callable
 from datetime import UTC, datetime, timedelta
+from typing import Annotated
 
 import pytest
-from fastapi import FastAPI
+from fastapi import APIRouter, Depends, FastAPI
+from starlette.responses import Response
 
-from services.eventing.ports import AlreadyExistsError, CommitUnknownError, ConflictError, StoreUnavailableError
-from services.runtime.commands import ATTEMPTS_MAX, IDEMPOTENCY
+from services.eventing.ports import (
+    AlreadyExistsError,
+    CommitUnknownError,
+    ConflictError,
+    StoreUnavailableError,
+    Transaction,
+)
+from services.runtime.commands import ATTEMPTS_MAX, IDEMPOTENCY, Command, command
+from services.runtime.http import build_app
+from services.runtime.outcomes import Outcome, Refusal
+from services.runtime.problems import refusals
 from tests.support.asgi import Answer, call
 from tests.support.canaries import CANARIES, assert_no_canary
 from tests.support.memory_store import MemoryStore
-from tests.support.notes import NOTES, notes_app
+from tests.support.notes import NOTES, PROBLEMS, notes_app
 from tests.support.ports import START, SetClock, make_ports
 from tests.support.tokens import command_headers, http_settings
 
@@ -114,6 +126,39 @@ async def test_a_kept_refusal_outlives_its_reason(app: FastAPI, store: MemorySto
     store.put(NOTES, {"_id": "N-1", "unit": "340802", "text": "x", "version": 1})
     assert (await put(app, "k", '"1"')).code == "note_unknown"
     assert (await put(app, "k2", '"1"')).status == 200
+
+
+@pytest.mark.parametrize("step", ["insert", "replace", "update", "delete"])
+async def test_what_a_work_wrote_before_it_refused_is_not_committed(store: MemoryStore, step: str) -> None:
+    store.put(NOTES, {"_id": "N-1", "unit": "340802", "text": "as it was", "version": 1})
+    before = store.documents(NOTES)
+
+    async def work(tx: Transaction) -> Outcome:
+        writes: dict[str, Callable[[], Awaitable[None]]] = {
+            "insert": lambda: tx.insert(NOTES, [{"_id": "N-2"}]),
+            "replace": lambda: tx.replace(NOTES, [{"_id": "N-1", "text": "new"}]),
+            "update": lambda: tx.update(NOTES, {"N-1": {"text": "new"}}),
+            "delete": lambda: tx.delete(NOTES, ["N-1"]),
+        }
+        await writes[step]()
+        return Refusal("note_rude")
+
+    router = APIRouter()
+
+    @router.post("/v1/rash", openapi_extra=refusals("note_rude"))
+    async def post_rash(command: Annotated[Command, Depends(command("notes.write"))]) -> Response:
+        return await command.run(work)
+
+    app = build_app(
+        service="notes", ports=make_ports(store), settings=http_settings(), problems=PROBLEMS, routers=[router]
+    )
+    headers = command_headers(["notes.write"], "k")
+    first = await call(app, "POST", "/v1/rash", headers=headers)
+    again = await call(app, "POST", "/v1/rash", headers=headers)
+    assert (first.code, again.body) == ("note_rude", first.body)
+    assert again.headers["idempotency-replayed"] == "true"
+    assert store.documents(NOTES) == before
+    assert len(store.documents(IDEMPOTENCY)) == 1
 
 
 async def test_a_server_error_is_not_kept(app: FastAPI, store: MemoryStore) -> None:
