@@ -1,13 +1,11 @@
 """Declares the settings of registry."""
 
-import base64
-import binascii
 from typing import ClassVar, Self
 
 from pydantic import SecretStr, model_validator
 
 from services.runtime.settings import HttpSettings, ServiceSettings
-from services.runtime.vault import MASTER_KEY_BYTES
+from services.runtime.vault import parse_master_key
 
 
 class RegistrySettings(ServiceSettings):
@@ -20,10 +18,9 @@ class RegistrySettings(ServiceSettings):
 
     @model_validator(mode="after")
     def check_master_key(self) -> Self:
-        """Refuses a key of another length, and none at all in production."""
+        """Refuses a key that is none, and none at all in production."""
         if self.vault_master_key.get_secret_value():
-            if len(_decoded(self.vault_master_key)) != MASTER_KEY_BYTES:
-                raise ValueError(f"VAULT_MASTER_KEY must be base64 of {MASTER_KEY_BYTES} bytes")
+            parse_master_key(self.vault_master_key.get_secret_value())
         elif self.environment == "production":
             raise ValueError("VAULT_MASTER_KEY is needed in production")
         return self
@@ -33,11 +30,4 @@ def master_key_of(settings: HttpSettings) -> bytes | None:
     """The master key, where the environment gave one."""
     if not isinstance(settings, RegistrySettings) or not settings.vault_master_key.get_secret_value():
         return None
-    return _decoded(settings.vault_master_key)
-
-
-def _decoded(secret: SecretStr) -> bytes:
-    try:
-        return base64.b64decode(secret.get_secret_value(), validate=True)
-    except binascii.Error:
-        return b""
+    return parse_master_key(settings.vault_master_key.get_secret_value())

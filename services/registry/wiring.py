@@ -16,11 +16,10 @@ from services.registry.problems import PROBLEMS
 from services.registry.settings import RegistrySettings, master_key_of
 from services.registry.units import store as units
 from services.registry.volunteers import store as volunteers
+from services.runtime import vault as personal_vault
 from services.runtime.http import build_app
 from services.runtime.service import Service
 from services.runtime.settings import HttpSettings
-from services.runtime.vault import COLLECTIONS as VAULT_COLLECTIONS
-from services.runtime.vault import StoreVault
 
 NAME = "registry"
 COLLECTIONS = (
@@ -28,14 +27,23 @@ COLLECTIONS = (
     *organisations.COLLECTIONS,
     *volunteers.COLLECTIONS,
     *deliveries.COLLECTIONS,
-    *VAULT_COLLECTIONS,
+    *personal_vault.COLLECTIONS,
 )
-INDEXES = (*units.INDEXES, *organisations.INDEXES, *volunteers.INDEXES, *deliveries.INDEXES)
+INDEXES = (
+    *units.INDEXES,
+    *organisations.INDEXES,
+    *volunteers.INDEXES,
+    *deliveries.INDEXES,
+    *personal_vault.INDEXES,
+)
 
 
 def build_api(ports: Ports, settings: HttpSettings, *, vault: Vault | None = None) -> FastAPI:
-    """The HTTP app. Without a vault it can be described, but is never ready."""
-    vault = vault or _vault_of(ports, settings)
+    """The HTTP app with the given vault, else the one that the settings name.
+
+    Settings without a database or a master key suffice to describe the app, which is then never ready.
+    """
+    vault = vault or _vault_of(settings)
     return build_app(
         service=NAME,
         ports=ports,
@@ -47,9 +55,12 @@ def build_api(ports: Ports, settings: HttpSettings, *, vault: Vault | None = Non
     )
 
 
-def _vault_of(ports: Ports, settings: HttpSettings) -> Vault:
+def _vault_of(settings: HttpSettings) -> Vault:
+    """A vault in the service's own database. Its connections live as long as the process."""
     key = master_key_of(settings)
-    return StoreVault(ports.store, key) if key is not None else NoVault()
+    if key is None or not isinstance(settings, RegistrySettings):
+        return NoVault()
+    return personal_vault.MongoVault.connect(settings.mongodb_uri.get_secret_value(), settings.database, key)
 
 
 def build_handler() -> BatchHandler[DeliveriesState, Change]:

@@ -176,10 +176,10 @@ def _faults_of(profile: Profile, around: Surroundings) -> Faults:
         faults.append(Fault("number", "number_form"))
     elif is_personal_number(profile.number):
         faults.append(Fault("number", "number_personal"))
-    if not around.unit_exists(profile.home_unit):
-        faults.append(Fault("home_unit", "unit_unknown"))
-    elif not around.covers(profile.home_unit):
+    if not around.covers(profile.home_unit):
         faults.append(Fault("home_unit", "outside_area"))
+    elif not around.unit_exists(profile.home_unit):
+        faults.append(Fault("home_unit", "unit_unknown"))
     faults += faults_of(profile.personal, around.today)
     if profile.registered_on > around.today:
         faults.append(Fault("registered_on", "date_in_future"))
