@@ -1,12 +1,9 @@
 """What the batch engine itself costs an event: headers, decoding, classification, key documents, staging."""
 
 import gc
-import sys
 import time
-from collections.abc import Awaitable, Callable, Iterable, Mapping, Sequence
+from collections.abc import Awaitable, Callable, Iterable, Sequence
 from typing import Any, TypeVar
-
-import pytest
 
 from services.contracts.activities import CheckedIn
 from services.contracts.codec import decode
@@ -17,6 +14,7 @@ from services.eventing.positions import POSITIONS, position_id
 from services.eventing.processor import Engine
 from tests.support.counting import PEOPLE, CountingHandler, Counts
 from tests.support.engines import START, HandClock
+from tests.support.figures import keep
 from tests.support.records import P0, LogRecord, Publisher, check_in
 from tests.support.witness import Witness
 
@@ -114,18 +112,16 @@ def decode_us(lists: Sequence[Sequence[LogRecord]]) -> float:
     return us_per_event(spent, len(lists[0]))
 
 
-@pytest.mark.parametrize("size", [500, 1_000, 2_000])
-async def test_the_engine_costs_a_few_microseconds_an_event(
-    size: int, record_property: Callable[[str, object], None]
-) -> None:
-    lists = batches(size)
-    decoding = decode_us(lists)
-    bare = await engine_us(BareHandler(), lists)
-    announcing = await engine_us(AnnouncingHandler(), lists)
-    figures: Mapping[str, float] = {"decode": decoding, "engine_with_decode": bare, "with_a_fact_an_event": announcing}
-    for name, value in figures.items():
-        record_property(f"{name}_us_{size}", round(value, 2))
-    sys.stdout.write(
-        f"batches of {size}: " + ", ".join(f"{name} {value:.2f} us" for name, value in figures.items()) + "\n"
-    )
-    assert bare - decoding < ENGINE_US_MAX
+async def test_the_engine_costs_a_few_microseconds_an_event() -> None:
+    figures: dict[str, dict[str, float]] = {}
+    for size in (500, 1_000, 2_000):
+        lists = batches(size)
+        costs = {
+            "decode_only": decode_us(lists),
+            "engine_with_decode": await engine_us(BareHandler(), lists),
+            "engine_with_a_fact_an_event": await engine_us(AnnouncingHandler(), lists),
+        }
+        figures[f"batches_of_{size}"] = {name: round(us, 2) for name, us in costs.items()}
+    keep("engine-cost", "make bench", {"cpu_us_per_event": figures})
+    for costs in figures.values():
+        assert costs["engine_with_decode"] - costs["decode_only"] < ENGINE_US_MAX
