@@ -113,8 +113,8 @@ class EventingWorld(World):
             for event_id, (key, amount) in zip(ids, command.body["to"], strict=True):
                 self.given.append(Given(event_id, key, amount, bool(command.body.get("remind"))))
 
-    def is_idle(self) -> bool:
-        return not self.stores[GIVING].now_at_majority(tiny.REMINDERS)
+    def what_is_due(self) -> str:
+        return ", ".join(self.stores[GIVING].now_at_majority(tiny.REMINDERS))
 
     async def check(self) -> None:
         self._check_facts()

@@ -1,6 +1,7 @@
 """A world of the four real services: their routes, handlers, relays and processors, and a small city's clients."""
 
 import asyncio
+import json
 import random
 from collections import Counter
 from collections.abc import Mapping, Sequence
@@ -11,7 +12,7 @@ from services.assessment.facts import store as facts
 from services.assessment.scores import store as scores
 from services.contracts.event import Event
 from services.contracts.ids import EventId
-from services.contracts.registry import VOLUNTEERS
+from services.contracts.registry import VOLUNTEERS, VolunteerRegistered
 from services.eventing.facts import Fact
 from services.eventing.outbox import emit
 from services.eventing.ports import AlreadyExistsError, StoreError, Transaction
@@ -120,21 +121,28 @@ class PlatformWorld(World):
 
     # the end
 
-    def is_idle(self) -> bool:
-        return not self._missing_timeouts() and not self._unpublished_scores()
+    def what_is_due(self) -> str:
+        missing, unpublished = self._missing_timeouts(), self._unpublished_scores()
+        return f"time-outs {missing}, scores {unpublished}" if missing or unpublished else ""
 
     def _missing_timeouts(self) -> list[str]:
         """Attendances that nobody was checked out of, whose time is up, and that are not settled."""
         settled = {(e["volunteer_id"], e["session_id"]) for e in self.ledger.entries() if e["kind"] == "settlement"}
-        now = EPOCH + timedelta(seconds=self.loop.now)
+        now, ids = EPOCH + timedelta(seconds=self.loop.now), self._ids()
         return [
             f"{each.volunteer.number} at {each.session.number}"
             for each in self.model.attendances()
             if each.left_at is None
             and each.session.ends_at + TIME_OUT < now
             and each.volunteer.number not in self.poisoned
-            and (self.clients.known_ids.get(each.volunteer.number), each.session.number) not in settled
+            and (ids[each.volunteer.number], each.session.number) not in settled
         ]
+
+    def _ids(self) -> dict[str, str]:
+        """Volunteers' ids by number, as registry has announced them."""
+        values = [e.value for e in self.auditor.committed.values() if e.type == VolunteerRegistered.TYPE]
+        people = [json.loads(value)["data"] for value in values]
+        return {person["number"]: person["volunteer_id"] for person in people}
 
     def _unpublished_scores(self) -> list[str]:
         """Units whose facts have moved since their score was published."""

@@ -14,6 +14,7 @@ from tests.support.simulation.network import UnansweredError
 
 HEARTBEAT_S: Final = 1.0
 COMMIT_EVERY_S: Final = 2.0
+IDLE_S: Final = 0.2
 PAUSE_AFTER_ERROR_S: Final = 0.5
 FETCH_RECORDS_MAX: Final = 6
 """Small, so that one seed has many batches."""
@@ -27,9 +28,11 @@ class SimulatedReader:
         self._broker = broker
         self._positions: dict[TopicPartition, int] = {}
         self._assignment = NOTHING
+        self.flowing = False
+        """Whether no rebalance is going on, as far as this member knows."""
 
     def assignment(self) -> frozenset[TopicPartition]:
-        return self._assignment
+        return self._assignment if self.flowing else NOTHING
 
     async def bounds(self, partitions: Iterable[TopicPartition]) -> dict[TopicPartition, tuple[int, int]]:
         try:
@@ -41,7 +44,7 @@ class SimulatedReader:
         return bounds
 
     async def seek(self, positions: Mapping[TopicPartition, int]) -> None:
-        if not self._assignment.issuperset(positions):
+        if not self._assignment.issuperset(positions):  # as the client: it knows nothing of the flow
             raise LogError("not assigned any more")
         self._positions.update(positions)
 
@@ -89,49 +92,55 @@ class SimulatedWorker:
             batch_records_max=logic.BATCH_RECORDS_MAX,
         )
         self._generation = 0
-        self._flowing = False
-        """Whether fetched records may reach the door: not between a rebalance and the end of its assignment."""
+        self._positions_due = False
         self._stopping = stopping
 
     async def run(self) -> None:
         """Works until it is stopped. Whatever the door raises ends the process."""
         async with asyncio.TaskGroup() as group:
-            loops = [
-                group.create_task(each) for each in (self._membership(group), self._fetching(), self._committing())
-            ]
+            loops = [group.create_task(each) for each in (self._membership(), self._rounds(), self._committing())]
             await self._stopping.wait()
-            self._flowing = False
+            self._reader.flowing = False
             await self._door.finish()
             for each in loops:
                 each.cancel()
         await self._quietly(self._broker.leave, self._engine.processor, self._member)
 
-    async def _membership(self, group: asyncio.TaskGroup) -> None:
-        """Hears of a new generation late, and begins it whatever the last one is still doing."""
+    async def _membership(self) -> None:
+        """Hears of a new generation late, and begins it whatever the loop is doing."""
         topics = frozenset(self._engine.topics)
         while True:
             heard = await self._quietly(self._broker.heartbeat, self._engine.processor, self._member, topics)
             if heard is not None and heard[0] != self._generation and not self._stopping.is_set():
-                self._flowing = False
+                self._reader.flowing = False
                 await self._door.finish()
                 self._generation, partitions = heard
                 self._reader.assign(partitions)
-                group.create_task(self._assigned(self._generation, partitions))
+                self._positions_due = True
+                self._reader.flowing = not self._stopping.is_set()
             await asyncio.sleep(HEARTBEAT_S)
 
-    async def _assigned(self, generation: int, partitions: frozenset[TopicPartition]) -> None:
-        await self._door.assigned(partitions)
-        self._flowing = self._generation == generation and not self._stopping.is_set()
-
-    async def _fetching(self) -> None:
+    async def _rounds(self) -> None:
+        """The loop that alone talks to the door, but for its end."""
         while True:
-            try:
-                batches = await self._reader.fetch()
-            except UnansweredError:
-                await asyncio.sleep(PAUSE_AFTER_ERROR_S)
-                continue
-            if batches and self._flowing:
-                await self._door.receive(batches)
+            if not self._reader.flowing:
+                await asyncio.sleep(IDLE_S)
+            elif self._positions_due:
+                self._positions_due = False
+                await self._door.assigned(self._reader.assignment())
+            elif not self._door.owned:
+                await asyncio.sleep(IDLE_S)
+            else:
+                await self._round()
+
+    async def _round(self) -> None:
+        try:
+            batches = await self._reader.fetch()
+        except UnansweredError:
+            await asyncio.sleep(PAUSE_AFTER_ERROR_S)
+            return
+        if batches and not self._positions_due:
+            await self._door.receive(batches)
 
     async def _committing(self) -> None:
         while True:

@@ -118,9 +118,9 @@ class World:
         """Does what one client wants, however often that takes."""
         raise NotImplementedError
 
-    def is_idle(self) -> bool:
-        """Whether nothing is due any more."""
-        return True
+    def what_is_due(self) -> str:
+        """What is due and not done yet, in words."""
+        return ""
 
     async def check(self) -> None:
         """Compares the outcome with the world's own model."""
@@ -132,7 +132,7 @@ class World:
         try:
             self.loop.root.spawn(self._guarded(self._main()))
             if not self.loop.run(FOREVER_S):
-                self.fail("not_drained", self.what_is_left())
+                self.fail("not_drained", self.what_is_left() or self.what_is_due() or "checks")
             for failure in self.loop.failures:
                 self.fail("unhandled", repr(failure.get("exception") or failure.get("message")))
         finally:
@@ -183,7 +183,7 @@ class World:
 
     def is_drained(self) -> bool:
         """Whether everything is published, marked and applied, and nothing is due."""
-        return self.what_is_left() == "" and self.is_idle()
+        return self.what_is_left() == "" and self.what_is_due() == ""
 
     def what_is_left(self) -> str:
         """What is not done yet, in words."""
