@@ -1,5 +1,6 @@
 """Answers for scores and publishes them when their facts have moved."""
 
+import asyncio
 from collections.abc import Sequence
 from datetime import datetime
 from fractions import Fraction
@@ -18,6 +19,9 @@ from services.eventing.relay.lease import LeaseGuard
 
 PUBLISH_UNITS_MAX = 3
 """Units published in one run of the due work: the rest follow in the next, those that waited longest first."""
+PUBLISH_EVERY_S = 4.0
+"""Real seconds between two runs that publish: while a history is loaded every unit moves all the time, and its score is
+made of thousands of rows."""
 PUBLISH_RULE = "publish-1"
 
 
@@ -39,9 +43,13 @@ class ScorePublisher:
     def __init__(self, ports: Ports) -> None:
         self._ports = ports
         self._waiting: list[str] = []
+        self._rests_until = 0.0
 
     async def run(self, now: datetime, guard: LeaseGuard) -> int:
-        """Publishes the next few units; how many."""
+        """Publishes the next few units, unless it has just done so; how many."""
+        real_time = asyncio.get_running_loop().time
+        if real_time() < self._rests_until:
+            return 0
         period = quarter_of(now)
         rule_set = rule_set_for(period.last_day.isoformat())
         counted = await store.facts_counted(self._ports.store)
@@ -55,6 +63,8 @@ class ScorePublisher:
             # Facts are counted before the inputs are read: what arrives between is published once more, never missed.
             score = await get_score(self._ports.store, unit, period, rule_set)
             await self._publish(score, counted[unit], now, guard)
+        if turn:
+            self._rests_until = real_time() + PUBLISH_EVERY_S
         return len(turn)
 
     async def _publish(self, score: Score, facts_seen: int, now: datetime, guard: LeaseGuard) -> None:
