@@ -8,15 +8,18 @@ import pytest
 from services.eventing import inbox, outbox, positions
 from services.eventing.facts import Fact
 from services.eventing.incoming import Incoming
-from services.eventing.ports import Document, Transaction
-from services.eventing.positions import Position
+from services.eventing.ports import Document, TopicPartition, Transaction
+from services.eventing.positions import Position, PositionMoved
 from services.eventing.processor import Engine
 from services.eventing.relay import lease, loop
 from services.eventing.relay.loop import Relay
 from services.eventing.relay.order import Row
+from services.hours.crediting.rules import Claim
+from services.hours.ledger import rules as ledger
 from services.runtime import commands
 from tests.support.simulation.log import Broker, SimulatedLogWriter
 from tests.support.simulation.runs import first_failure, quick
+from tests.support.simulation.store_server import Query, StoreServer
 
 pytestmark = pytest.mark.simulation
 
@@ -109,6 +112,43 @@ def stale_leader_marks(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(lease.LeaseGuard, "check", lambda self, document: None)
 
 
+def relay_reads_what_no_majority_holds(monkeypatch: pytest.MonkeyPatch) -> None:
+    """The scan sees commits that a failover may take back."""
+    real = StoreServer.find
+
+    def find(self: StoreServer, query: Query) -> Any:
+        return self._find(query, self.documents.now, {}) if query.collection == outbox.OUTBOX else real(self, query)
+
+    def read(self: StoreServer, collection: str, ids: Sequence[str]) -> dict[str, Document]:
+        return self._get(collection, ids, self.documents.now, {})
+
+    monkeypatch.setattr(StoreServer, "find", find)
+    monkeypatch.setattr(StoreServer, "read", read)
+
+
+def position_read_before_the_transaction(monkeypatch: pytest.MonkeyPatch) -> None:
+    """The condition on the position is checked on what was read outside of the transaction that writes it."""
+    real = Engine.apply
+
+    async def apply(self: Engine[Any, Any], partition: TopicPartition, start: Position, records: Any) -> Position:
+        stored = (await self.positions([partition]))[partition]
+        if stored != start:
+            raise PositionMoved(partition.topic)
+        return await real(self, partition, start, records)
+
+    position_not_conditional(monkeypatch)
+    monkeypatch.setattr(Engine, "apply", apply)
+
+
+def overlap_is_paid_twice(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Every interval is credited whole, whatever else covers its minutes."""
+
+    def attribute(claims: Sequence[Claim]) -> list[int]:
+        return [claim.end - claim.start for claim in claims]
+
+    monkeypatch.setattr(ledger, "attribute", attribute)
+
+
 BUGS: Final[dict[str, tuple[str, Plant]]] = {
     "publish_before_commit": ("eventing", publish_before_commit),
     "high_water_mark": ("eventing", _relay(HighWaterMarkRelay)),
@@ -118,6 +158,9 @@ BUGS: Final[dict[str, tuple[str, Plant]]] = {
     "scan_order": ("eventing", _relay(ScanOrderRelay)),
     "parked_is_overtaken": ("eventing", parked_is_overtaken),
     "stale_leader_marks": ("eventing", stale_leader_marks),
+    "local_reads": ("eventing", relay_reads_what_no_majority_holds),
+    "position_read_before": ("eventing", position_read_before_the_transaction),
+    "overlap_is_paid_twice": ("platform", overlap_is_paid_twice),
 }
 
 

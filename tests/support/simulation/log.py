@@ -1,10 +1,12 @@
 """Keeps partitioned logs for ever, as a broker does, and one process's idempotent writer to them."""
 
 import asyncio
-import zlib
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
+from functools import lru_cache
 from typing import Any, Final, NamedTuple
+
+from aiokafka.partitioner import murmur2
 
 from services.eventing.ports import LogError, Message, TopicPartition
 from tests.support.simulation.clocks import EPOCH
@@ -17,6 +19,7 @@ BATCH_MESSAGES_MAX: Final = 4
 """Small, so that a crash may fall between two batches of one append."""
 PRODUCE_TRIES_MAX: Final = 3
 LATE_S: Final = (2.0, 15.0)
+POSITIVE: Final = 0x7FFFFFFF
 
 
 class LogRecord(NamedTuple):
@@ -29,6 +32,12 @@ class LogRecord(NamedTuple):
     value: bytes | None
     headers: tuple[tuple[str, bytes], ...]
     timestamp: int
+
+
+@lru_cache(maxsize=4096)
+def _hash(key: bytes) -> int:
+    hashed: int = murmur2(key) & POSITIVE
+    return hashed
 
 
 class OutOfOrderError(Exception):
@@ -69,8 +78,8 @@ class Broker(Server):
         self._waiting: list[tuple[Mapping[TopicPartition, int], int, asyncio.Future[Any]]] = []
 
     def partition_of(self, key: bytes) -> int:
-        """Where a key's records go, in every topic."""
-        return zlib.crc32(key) % self.partitions
+        """Where a key's records go, in every topic: Kafka's own partitioner."""
+        return _hash(key) % self.partitions
 
     def log(self, partition: TopicPartition) -> list[LogRecord]:
         """All records of one partition, in order."""
