@@ -261,18 +261,19 @@ def index_page(services: Iterable[str]) -> str:
     )
 
 
-async def _main(settings: GatewaySettings) -> None:
+async def _main(settings: GatewaySettings, metrics: Metrics) -> None:
     stop = stop_on_signals()
     async with HttpBackends.open() as backends:
-        app = build_gateway(settings.origins, backends, rng=system_randomness(), metrics=Metrics(NAME, NAME))
+        app = build_gateway(settings.origins, backends, rng=system_randomness(), metrics=metrics)
         await serve(app, settings.gateway_host, settings.gateway_port, stop)
 
 
 def main() -> None:
     """Runs the gateway until it is asked to stop."""
     settings = load(GatewaySettings, NAME)
-    logs.configure(NAME, NAME, level=settings.log_level)
-    end(run_to_end(_main(settings)))
+    metrics = Metrics(NAME, NAME)
+    logs.configure(NAME, NAME, level=settings.log_level, on_refused=metrics.log_fields_refused)
+    end(run_to_end(_main(settings, metrics)))
 
 
 if __name__ == "__main__":

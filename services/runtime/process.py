@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from datetime import timedelta
 from typing import Any, Final, NoReturn
 
-from services.eventing.ports import Ports, StoreUnavailableError
+from services.eventing.ports import Ports, StoreAdmin, StoreUnavailableError
 from services.eventing.relay.lease import LEASE, RELAY_ID
 from services.eventing.times import from_text
 from services.runtime import logs
@@ -54,20 +54,20 @@ def run(service: Service[Any], kind: Kind) -> NoReturn:
     """Runs one process to its end; the exit code is 0 after SIGTERM or SIGINT, 78 for a wrong setting, else 75."""
     settings = load(service.settings, f"{service.name} {kind}")
     metrics = Metrics(service.name, kind)
-    logs.configure(service.name, kind, level=settings.log_level)
+    logs.configure(service.name, kind, level=settings.log_level, on_refused=metrics.log_fields_refused)
     end(run_to_end(_main(service, kind, settings, metrics)))
 
 
 async def _main(service: Service[Any], kind: Kind, settings: ServiceSettings, metrics: Metrics) -> None:
     stop = stop_on_signals()
-    async with open_ports(settings, metrics) as ports:
-        if await _prepared(service, ports, stop):
+    async with open_ports(settings, metrics) as (ports, admin):
+        if await prepared(service, admin, stop):
             running = Running(service, kind, settings, metrics, ports, stop)
             await {"api": _api, "processor": _processor, "relay": _relay}[kind](running)
 
 
 @asynccontextmanager
-async def open_ports(settings: ServiceSettings, metrics: Metrics) -> AsyncIterator[Ports]:
+async def open_ports(settings: ServiceSettings, metrics: Metrics) -> AsyncIterator[tuple[Ports, StoreAdmin]]:
     """The real world: this service's database, clocks, ids and randomness."""
     rng = system_randomness()
     uri = settings.mongodb_uri.get_secret_value()
@@ -76,18 +76,17 @@ async def open_ports(settings: ServiceSettings, metrics: Metrics) -> AsyncIterat
     simulated = settings.development_clock_file
     clock = DevelopmentClock(simulated) if simulated is not None else wall
     try:
-        yield Ports(store=store, clock=clock, wall=wall, ids=SystemIds(), rng=rng)
+        yield Ports(store=store, clock=clock, wall=wall, ids=SystemIds(), rng=rng), store
     finally:
         await store.close()
 
 
-async def _prepared(service: Service[Any], ports: Ports, stop: asyncio.Event) -> bool:
+async def prepared(service: Service[Any], admin: StoreAdmin, stop: asyncio.Event) -> bool:
     """Makes collections and indexes exist; a database that is still starting is waited for. False: asked to stop."""
-    assert isinstance(ports.store, MongoStore)
     give_up_at = asyncio.get_running_loop().time() + STARTUP_TIMEOUT_S
     while not stop.is_set():
         try:
-            await ports.store.prepare(service.all_collections(), service.all_indexes())
+            await admin.prepare(service.all_collections(), service.all_indexes())
         except StoreUnavailableError:
             if asyncio.get_running_loop().time() >= give_up_at:
                 raise
@@ -128,14 +127,15 @@ async def _relay(running: Running) -> None:
     holder = f"{platform.node()}-{os.getpid()}-{ports.ids.new()}"
     work = run_relay(ports, writer, metrics, service.due_work(ports), holder=holder, stop=running.stop)
     try:
-        await _beside_operations(running, running.settings.relay_port, [_leads_or_stands_by(ports, metrics)], work)
+        await _beside_operations(running, running.settings.relay_port, [relay_check(ports, metrics)], work)
     finally:
         await writer.close()
 
 
-def _leads_or_stands_by(ports: Ports, metrics: Metrics) -> Check:
+def relay_check(ports: Ports, metrics: Metrics) -> Check:
+    """The readiness of a relay: it leads, or stands by and sees somebody lead."""
+
     async def leads_or_stands_by() -> None:
-        """Reads the lease, which somebody must hold: this relay, or another since a short while ago."""
         lease = (await ports.store.get(LEASE, [RELAY_ID])).get(RELAY_ID)
         overdue = timedelta(seconds=LEASE_OVERDUE_S)
         if not metrics.is_leading and (lease is None or from_text(lease["until"]) + overdue < ports.wall.now()):

@@ -19,8 +19,9 @@ EXIT_UNEXPECTED: Final = 75
 STOP_TIMEOUT_S: Final = 4.8
 """After this long a process that was asked to stop ends as it is: what it did not commit comes again."""
 REQUESTS_FINISH_S: Final = 3
-STOP_POLL_S: Final = 0.1
 CONNECTIONS_WAITING_MAX: Final = 1_024
+CONNECTIONS_MAX: Final = 4_096
+"""Open connections and requests under way; beyond it the answer is 503."""
 KEEP_ALIVE_S: Final = 30
 
 _log = logger(__name__)
@@ -85,6 +86,7 @@ async def serve(app: ASGIApp, host: str, port: int, stop: asyncio.Event) -> None
                 ws="none",
                 server_header=False,
                 backlog=CONNECTIONS_WAITING_MAX,
+                limit_concurrency=CONNECTIONS_MAX,
                 proxy_headers=False,
                 timeout_keep_alive=KEEP_ALIVE_S,
                 timeout_graceful_shutdown=REQUESTS_FINISH_S,
@@ -111,6 +113,7 @@ def _listening(host: str, port: int) -> Iterator[socket.socket]:
     with socket.socket(family, socket.SOCK_STREAM, socket.IPPROTO_TCP) as listener:
         listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
         listener.bind((host, port))
+        listener.listen(CONNECTIONS_WAITING_MAX)
         yield listener
 
 

@@ -72,9 +72,10 @@ def wait_for(look: Callable[[], Any], started: Started) -> Any:
 
 @contextmanager
 def start(
-    kind: str, environment: Mapping[str, str], log: Path, module: str = "tests.support.notes_process"
+    kind: str, environment: Mapping[str, str], log: Path, program: str | Path = "tests.support.notes_process"
 ) -> Iterator[Started]:
-    command = [sys.executable, "-m", module, *([kind] if kind else [])]
+    run = ["-m", program] if isinstance(program, str) else [str(program)]
+    command = [sys.executable, *run, *([kind] if kind else [])]
     with log.open("w") as out:
         process = subprocess.Popen(
             command, env={**os.environ, **environment}, stdout=out, stderr=subprocess.STDOUT, text=True
@@ -230,6 +231,31 @@ def test_a_taken_port_ends_the_process_with_a_line_that_says_so(database: Databa
     assert (last["event"], last["exit_code"]) == ("process ends unexpectedly", 75)
     assert last["error_detail"] == "Address already in use"
     assert last["frames"]
+
+
+STUBBORN = """
+import asyncio
+from services.runtime import logs
+from services.runtime.serving import run_to_end, stop_on_signals
+
+async def work():
+    stop_on_signals()
+    logs.logger("stubborn").info("listening", port=1)
+    await asyncio.Event().wait()
+
+logs.configure("stubborn", "api")
+run_to_end(work())
+"""
+
+
+def test_a_process_that_cannot_stop_is_ended_in_time(tmp_path: Path) -> None:
+    script = tmp_path / "stubborn.py"
+    script.write_text(STUBBORN)
+    with start("", {"PYTHONPATH": str(Path.cwd())}, tmp_path / "log", script) as stubborn:
+        assert stubborn.url
+        code, seconds = stubborn.stop()
+    assert (code, stubborn.lines()[-1]["event"]) == (75, "process did not stop in time")
+    assert seconds < STOP_WITHIN_S + 0.5
 
 
 def test_a_relay_publishes_and_a_processor_applies_what_it_published(servers: Servers, tmp_path: Path) -> None:
