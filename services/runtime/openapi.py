@@ -99,10 +99,21 @@ def complete(document: dict[str, Any], routes: Iterable[Documented], table: Prob
     for unused in ("HTTPValidationError", "ValidationError"):
         schemas.pop(unused, None)
     schemas["ProblemDetails"] = _PROBLEM_SCHEMA
+    for schema in schemas.values():
+        _give_page_example(schema, schemas)
     document["components"]["securitySchemes"] = {"bearer": _BEARER}
     for route in routes:
         _complete_operation(document["paths"][route.path][route.method.lower()], route, table)
     return document
+
+
+def _give_page_example(schema: dict[str, Any], schemas: Mapping[str, Any]) -> None:
+    """A page's example is made of its items', which their model declares."""
+    properties = schema.get("properties", {})
+    if set(properties) == {"items", "next"} and "examples" not in schema:
+        item = schemas.get(properties["items"].get("items", {}).get("$ref", "").rpartition("/")[2], {})
+        if item.get("examples"):
+            schema["examples"] = [{"items": item["examples"][:1], "next": None}]
 
 
 def _documented(context: RouteContext, method: str, table: ProblemTable) -> Documented:

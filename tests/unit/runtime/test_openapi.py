@@ -6,7 +6,7 @@ import pytest
 from openapi_spec_validator import OpenAPIV31SpecValidator
 
 from tests.support.memory_store import MemoryStore
-from tests.support.notes import LARGE_BODY_BYTES_MAX, notes_app
+from tests.support.notes import notes_app
 from tests.support.ports import make_ports
 from tests.support.tokens import http_settings
 
@@ -73,6 +73,11 @@ def test_headers_scopes_and_problems_are_documented(document: dict[str, Any]) ->
     assert "HTTPValidationError" not in document["components"]["schemas"]
 
 
+def test_a_pages_example_is_made_of_its_items(document: dict[str, Any]) -> None:
+    page = document["components"]["schemas"]["Page_Note_"]
+    assert page["examples"] == [{"items": [{"id": "N-1", "unit": "340802", "text": "hello"}], "next": None}]
+
+
 def test_every_path_of_the_api_is_there_and_no_other(document: dict[str, Any]) -> None:
     assert set(document["paths"]) == {"/v1/notes", "/v1/notes/{note_id}", "/v1/batches", "/v1/changes"}
     assert document["servers"] == [{"url": "."}]
@@ -81,4 +86,3 @@ def test_every_path_of_the_api_is_there_and_no_other(document: dict[str, Any]) -
 def test_the_document_is_the_same_each_time() -> None:
     one, other = (notes_app(make_ports(MemoryStore()), http_settings()).openapi() for _ in range(2))
     assert one == other
-    assert LARGE_BODY_BYTES_MAX
