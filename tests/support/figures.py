@@ -4,6 +4,7 @@ import json
 import os
 import platform
 import subprocess
+import sys
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
@@ -17,7 +18,9 @@ def keep(name: str, command: str, figures: dict[str, Any]) -> Path:
     FOLDER.mkdir(parents=True, exist_ok=True)
     path = FOLDER / f"{name}.json"
     document = {"command": command, "measured": _circumstances(), "figures": figures}
-    path.write_text(json.dumps(document, ensure_ascii=False, indent=2) + "\n")
+    text = json.dumps(document, ensure_ascii=False, indent=2) + "\n"
+    path.write_text(text)
+    sys.stdout.write(text)
     return path
 
 

@@ -48,20 +48,21 @@ async def until(read: Callable[[], Awaitable[Any]], holds: Callable[[Any], bool]
     return seen
 
 
-def identity_number(number: int) -> str:
-    """A well-formed citizen id number in an area that does not exist, for a woman born on 2 March 1956."""
-    body = f"34990119560302{number % 1000:03d}"
+def identity_number(born: str, serial: int) -> str:
+    """A well-formed citizen id number in an area that does not exist; an even serial is a woman's."""
+    body = f"349901{born.replace('-', '')}{serial:03d}"
     weights = (7, 9, 10, 5, 8, 4, 2, 1, 6, 3, 7, 9, 10, 5, 8, 4, 2)
     remainder = sum(int(digit) * weight for digit, weight in zip(body, weights, strict=True)) % 11
     return body + "10X98765432"[remainder]
 
 
 def volunteer_row(number: int) -> str:
-    """One row of a volunteer list in the national columns; all even, so that the id numbers are women's."""
-    serial = 2 * number
-    sex = "2"
+    """One row of a volunteer list in the national columns: women, up to 499 born on one day of each year."""
+    year, serial = divmod(number, 499)
+    born = f"{1946 + year}-03-02"
+    citizen = identity_number(born, 2 * serial)
     return (
-        f"340802{number:06d},甄{'安康宁和平'[number % 5]},居民身份证,{identity_number(serial)},{sex},1956-03-02,01,01,"
+        f"340802{number:06d},甄{'安康宁和平'[number % 5]},居民身份证,{citizen},2,{born},01,01,"
         f"154{number:08d},340802,迎江区晚晴路{number}号,2024-03-05,unit_recommendation,是,TM-1\n"
     )
 

@@ -1,0 +1,1 @@
+"""What the whole platform needs from one end to the other."""
