@@ -1,10 +1,13 @@
 """Which tokens are believed, and what a caller may do with them."""
 
+import asyncio
 import json
 from datetime import timedelta
+from functools import partial
 from pathlib import Path
 from typing import Any
 
+import httpx
 import jwt
 import pytest
 from cryptography.hazmat.primitives import serialization
@@ -281,6 +284,40 @@ async def test_without_any_keys_the_client_is_told_to_try_again(tmp_path: Path, 
     assert await code_of(authenticator, f"Bearer {token('a.read')}") == "try_again"
     with pytest.raises(KeysUnavailableError):
         await authenticator.check()
+
+
+@pytest.mark.parametrize(
+    ("answer", "usable"),
+    [
+        (httpx.Response(200, text=TEST_JWKS), True),
+        (httpx.Response(200, text="<html>sign in</html>"), False),
+        (httpx.Response(302, headers={"location": "https://elsewhere.example"}), False),
+        (httpx.Response(503, text=TEST_JWKS), False),
+        (httpx.ConnectError("refused"), False),
+    ],
+)
+async def test_keys_are_fetched_from_the_issuers_address(
+    monkeypatch: pytest.MonkeyPatch, wall: SetClock, answer: httpx.Response | Exception, usable: bool
+) -> None:
+    asked: list[str] = []
+
+    def issuer(request: httpx.Request) -> httpx.Response:
+        asked.append(str(request.url))
+        if isinstance(answer, Exception):
+            raise answer
+        return answer
+
+    client = partial(httpx.AsyncClient, transport=httpx.MockTransport(issuer))
+    monkeypatch.setattr("services.runtime.keys.httpx.AsyncClient", client)
+    settings = HttpSettings(jwt_jwks_url="https://id.example/keys", environment="development")
+    authenticator = Authenticator(settings, wall)
+    header = f"Bearer {token('a.read')}"
+    if usable:
+        assert (await authenticator.caller(header)).subject == "P-1"
+    else:
+        assert await code_of(authenticator, header) == "try_again"
+    await asyncio.gather(*(authenticator.keys.find("made-up") for _ in range(20)), return_exceptions=True)
+    assert asked == ["https://id.example/keys"]
 
 
 # development
