@@ -1,7 +1,7 @@
 """Consumes the attendance topic in a process of its own and says what that cost: ``... MODE SETTINGS_JSON``.
 
 ``processor``: the hours processor as it runs in production (Faust, door, engine, ledger, database). ``decode``:
-aiokafka and the codec, nothing else. CPU is this process's own (``process_time``), counted from the first event to the last.
+aiokafka and the codec, nothing else. CPU is this process's own (``process_time``), from the first event to the last.
 """
 
 import asyncio
