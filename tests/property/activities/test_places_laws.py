@@ -54,7 +54,7 @@ async def _pause(world: World) -> None:
     await world.store.transact(lambda tx: tx.replace("volunteers", [volunteer]))
 
 
-@settings(max_examples=60)
+@settings(max_examples=40)
 @given(st.integers(0, 2**32), WISHES, st.booleans())
 async def test_no_interleaving_oversells_or_doubles(seed: int, wishes: list[tuple[int, str]], pause: bool) -> None:
     world = await signed_up_at_once(seed, wishes, pause=pause)
@@ -72,7 +72,7 @@ async def test_no_interleaving_oversells_or_doubles(seed: int, wishes: list[tupl
     assert sorted(event.attendance_id for event in announced) == sorted(each["_id"] for each in held)
 
 
-@settings(max_examples=30)
+@settings(max_examples=20)
 @given(st.integers(0, 2**32), st.integers(1, 3))
 async def test_places_that_are_wanted_are_given(seed: int, places: int) -> None:
     """Nobody is refused a place that is there, though many ask at once and some must be asked to try again."""

@@ -166,6 +166,17 @@ async def test_rows_are_refused_one_by_one_each_with_its_reason(world: World) ->
     assert answer.json["refused"][0]["title"] == "没有这个场次"
 
 
+async def test_a_slip_that_one_batch_spent_is_spent_for_the_next_and_for_phones(world: World) -> None:
+    code = {"method": "one_time_code", "code": slip(1)}
+    assert (await world.post("/v1/batches", roster(line(1, 1, proof=code)))).json["accepted"] == 1
+    again = await world.post("/v1/batches", roster(line(1, 2, proof=code)))
+    assert refused(again.json) == [(1, "code_already_used")]
+    live = await world.post(
+        "/v1/sessions/SE-1/check-ins", {"volunteer_id": "V-3", "at": at(9).isoformat(), "proof": code}
+    )
+    assert live.code == "code_already_used"
+
+
 async def test_rows_are_refused_outside_the_area_of_who_sends(world: World) -> None:
     world.put(a_session("SE-3", unit_served=OTHER_UNIT))
     answer = await world.post("/v1/batches", roster(line(1), line(2, session_id="SE-3")), area=UNIT)

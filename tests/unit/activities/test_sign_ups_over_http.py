@@ -32,6 +32,16 @@ async def test_a_place_is_held_and_announced(world: World) -> None:
     assert (await world.get("/v1/sessions/SE-1")).json["places_taken"] == 1
 
 
+async def test_every_sign_up_changes_the_volunteers_copy(world: World) -> None:
+    """A write that changes nothing would let a pause through that arrives meanwhile (docs/adr/0071)."""
+    world.put(a_session("SE-1"), a_session("SE-2", at(13), at(15)))
+    seen = [world.store.documents("volunteers")["V-1"]]
+    for session in ("SE-1", "SE-2"):
+        await world.post(f"/v1/sessions/{session}/sign-ups", {"volunteer_id": "V-1"})
+        seen.append(world.store.documents("volunteers")["V-1"])
+    assert seen[0] != seen[1] != seen[2] != seen[0]
+
+
 async def test_one_last_place_goes_to_one_of_a_hundred(world: World) -> None:
     await world.register(*range(9, 101))
     world.put(a_session(capacity=1))
