@@ -320,3 +320,11 @@ def test_an_app_does_not_start_with_a_route_without_scope_or_with_an_unknown_cod
 ) -> None:
     with pytest.raises(AssertionError, match="/open"):
         build_app(service="notes", ports=make_ports(store), settings=http_settings(), problems=(), routers=[broken()])
+
+
+async def test_the_api_page_brings_all_it_needs_from_here(app: FastAPI) -> None:
+    page = await call(app, "GET", "/docs")
+    assert b"https://" not in page.body
+    for asset in ("swagger-ui-bundle.js", "swagger-ui.css"):
+        assert f"docs/static/{asset}".encode() in page.body
+        assert (await call(app, "GET", f"/docs/static/{asset}")).status == 200
