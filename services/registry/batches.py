@@ -2,7 +2,7 @@
 
 from abc import ABC, abstractmethod
 from collections.abc import Sequence
-from typing import Generic, TypeVar
+from typing import ClassVar, Generic, TypeVar
 
 from services.contracts.event import Event
 from services.eventing.ports import Reads, Transaction
@@ -16,6 +16,9 @@ class CommandBatch(ABC, Generic[C]):
 
     A form over HTTP is a batch of one, a file is many: both are decided by the same rules.
     """
+
+    prepares: ClassVar[bool] = False
+    """Whether ``prepare`` does anything, so that it is worth finding out what for."""
 
     def __init__(self) -> None:
         self.events: list[Event] = []

@@ -164,8 +164,9 @@ async def rehearse(reads: Reads, what: Import[R, C], chunks: Sequence[Sequence[R
 async def prepare_chunk(reads: Reads, what: Import[R, C], chunk: Sequence[Read[R]]) -> None:
     """Does ahead of the transaction what takes long: by all we know now, this is what it will ask for."""
     batch = what.begin()
-    await decide_rows(reads, what, batch, chunk)
-    await batch.prepare()
+    if batch.prepares:
+        await decide_rows(reads, what, batch, chunk)
+        await batch.prepare()
 
 
 async def take_in(tx: Transaction, command: Command, what: Import[R, C], chunk: Sequence[Read[R]]) -> Outcome:

@@ -48,6 +48,8 @@ def said(vault: Vault, volunteer_id: str, profile: Profile) -> Said:
 class VolunteersBatch(CommandBatch[Said]):
     """The volunteers that some commands are about, and what decisions on them look at."""
 
+    prepares = True
+
     def __init__(self, caller: Caller, today: date, sealer: Sealer) -> None:
         super().__init__()
         self._sealer = sealer
