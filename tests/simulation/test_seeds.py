@@ -26,7 +26,7 @@ KEPT_MAX: Final = 3
 COVERED: Final = frozenset(
     {
         *("drop", "slow", "stall", "late", "lag", "torn", "missed"),
-        *("crash", "stop", "pause", "skew", "cut", "failover", "broker_down", "restart"),
+        *("crash", "stop", "pause", "skew", "cut", "failover", "broker_down", "expel", "restart"),
         *("conflict", "commit_unknown", "rolled_back", "duplicate_absorbed", "position_moved", "published_again"),
         *("parked_decision_failed", "parked_undeclared_type", "parked_behind", "due"),
     }

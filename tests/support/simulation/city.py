@@ -25,6 +25,8 @@ UNTIL_S: Final = 17.0
 WRONG: Final = 0.12
 """The share of attendances that break a rule."""
 POISONED_SEEDS: Final = 0.15
+FOLLOWED: Final = 0.4
+"""How often an integrator reads a service's change feed meanwhile."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -103,8 +105,11 @@ def _lists(draft: Draft) -> str:
     draft.people = [row[0] for row in people]
     cut = rng.randrange(1, len(people) + 1)
     first = draft.add(0.4, "import", {"list": "volunteers", "rows": people[:cut]}, last)
-    if people[cut:]:
-        draft.add(0.5, "import", {"list": "volunteers", "rows": people[cut:]}, last)
+    for row in people[cut:]:
+        draft.add(rng.uniform(0.5, 3), "register", {"row": row}, last)
+    for service in SERVICES:
+        if rng.random() < FOLLOWED:
+            draft.add(rng.uniform(0, 5), "follow", {"service": service})
     return first
 
 
@@ -154,7 +159,11 @@ def _programme(draft: Draft, lists: str) -> str:
     for number, (starts, ends) in enumerate(chosen):
         key_field, capacity = rng.choice(KEY_FIELDS), rng.choice((1, 2, 20))
         draft.sessions.append(Planned(f"SE-{number}", rng.choice(UNITS), round(starts), ends, key_field, capacity))
-    return draft.add(0.5, "import_activities", {"rows": [_session_row(draft, each) for each in draft.sessions]}, lists)
+    *listed, last = [_session_row(draft, each) for each in draft.sessions]
+    if rng.random() < 0.5:
+        return draft.add(0.5, "import_activities", {"rows": [*listed, last]}, lists)
+    first = draft.add(0.5, "import_activities", {"rows": listed}, lists)
+    return draft.add(0.6, "plan", {"row": last}, first)
 
 
 def _session_row(draft: Draft, session: Planned) -> list[str]:

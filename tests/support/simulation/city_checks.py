@@ -7,14 +7,13 @@ from typing import Any, Final
 
 from tests.support.oracle.crediting import GRADES, Ledger
 from tests.support.simulation.auditor import Auditor
-from tests.support.simulation.city_clients import OK, CityClients
+from tests.support.simulation.city_clients import FEED_PAGE, OK, CityClients
 from tests.support.simulation.city_model import CityModel, by_grade
 from tests.support.simulation.world import World
 
 PERIODS: Final = ("2026-Q2", "2026-Q3", "2026-07")
 MONTHS: Final = ("2026-06", "2026-07")
 PAGE: Final = 200
-FEED_PAGE: Final = 7
 ZEROS: Final = [0] * GRADES
 
 
@@ -123,6 +122,8 @@ class CityChecks:
             if not page["items"]:
                 break
             cursor = page["next"]
+        followed = self._clients.followed.get(service, [])
+        self._equal("feed_followed", followed, [each for each, _, _ in seen][: len(followed)], service)
         auditor: Auditor = self._world.auditor
         must = sorted(event.id for event in auditor.committed.values() if event.service == service)
         self._equal("feed", sorted(each for each, _, _ in seen), must, service)

@@ -10,7 +10,7 @@ from typing import Any, Final
 from tests.support.asgi import PROBLEM_JSON, Answer, call
 from tests.support.simulation.city import STATIONS, instant
 from tests.support.simulation.city_model import GRADES, CityModel
-from tests.support.simulation.plan import Command
+from tests.support.simulation.plan import FAULTS_UNTIL_S, Command
 from tests.support.simulation.platform_apis import app_of, headers_of
 from tests.support.simulation.world import TRY_AGAIN_S, Life, Unanswered, World
 
@@ -31,6 +31,8 @@ LAGGING: Final = frozenset(
 ASK_AGAIN_S: Final = 1.0
 ASK_AGAIN_MAX: Final = 90
 ROW_AGAIN: Final = 1_000
+FEED_PAGE: Final = 7
+FOLLOW_UNTIL_S: Final = FAULTS_UNTIL_S + 3.0
 OK: Final = frozenset({200, 201})
 BUSY: Final = frozenset({503, 504})
 BROKEN: Final = 500
@@ -83,7 +85,14 @@ class CityClients:
             "roster": self._roster,
             "back_office": self._back_office,
             "change_state": self._change_state,
+            "register": self._register,
+            "plan": self._plan,
+            "follow": self._follow,
         }
+        self._sessions: dict[str, str] = {}
+        """Ids of sessions that were planned one by one, by the plan's own names."""
+        self.followed: dict[str, list[str]] = {}
+        """Event ids by service, as an integrator read them while the faults happened."""
 
     async def carry_out(self, command: Command) -> None:
         """Does what one client wants, however often that takes."""
@@ -183,6 +192,70 @@ class CityClients:
             await asyncio.sleep(ASK_AGAIN_S)
         self._world.fail("never_known", f"{command.id}: {rows}")
 
+    async def _register(self, command: Command) -> None:
+        """One person, by the form that takes what a row of the list takes."""
+        row: list[str] = command.body["row"]
+        personal = {
+            "name": row[1],
+            "id_type": "resident_id",
+            "id_number": row[3],
+            "sex": row[4],
+            "birth_date": row[5],
+            "political_status": row[6],
+            "ethnic_group": row[7],
+            "mobile": row[8] or None,
+            "address": None,
+        }
+        body = {
+            "number": row[0],
+            "home_unit": row[9],
+            "registered_on": row[11],
+            "channel": "unit_recommendation",
+            "retired_cadre": row[13] == "是",
+            "teams": [row[14]] if row[14] else [],
+            "personal": personal,
+        }
+        await self._until_accepted(command, "registry", "/v1/volunteers", body)
+        self._model.took_list("volunteers", [row])
+
+    async def _plan(self, command: Command) -> None:
+        """One activity with one session, planned and published in three steps."""
+        row: list[str] = command.body["row"]
+        activity = {
+            "title": row[2],
+            "unit_served": row[4],
+            "organiser_id": row[3],
+            "service_type": row[7],
+            "key_field": row[8] or None,
+        }
+        session = {"starts_at": row[9], "ends_at": row[10], "station_id": row[5] or None, "capacity": int(row[11])}
+        planned = await self._until_accepted(command, "activities", "/v1/activities", activity, "activity")
+        path = f"/v1/activities/{planned['activity_id']}"
+        added = await self._until_accepted(command, "activities", f"{path}/sessions", session, "session")
+        await self._until_accepted(command, "activities", f"{path}/publication", None, "publication")
+        self._sessions[row[1]] = added["session_id"]
+        self._model.took_list("activities", [[row[0], added["session_id"], *row[2:]]])
+
+    async def _until_accepted(self, command: Command, service: str, path: str, body: Any, step: str = "") -> Any:
+        async def attempt(key: str) -> Answer:
+            return await self.ask(service, "POST", path, key=f"{step}{key}", body=body)
+
+        answer = await self._until_known(command, attempt)
+        if answer.status not in OK:
+            self._world.fail("answer", f"{answer.code} to {command}")
+        return answer.json
+
+    async def _follow(self, command: Command) -> None:
+        """Reads a change feed on and on while the faults happen."""
+        service, cursor = command.body["service"], ""
+        seen = self.followed.setdefault(service, [])
+        while self._world.loop.now < FOLLOW_UNTIL_S:
+            page = await self.get(service, f"/v1/changes?limit={FEED_PAGE}" + (f"&after={cursor}" if cursor else ""))
+            seen += [change["id"] for change in page["items"]]
+            cursor = page["next"]
+            if not page["items"]:
+                await asyncio.sleep(ASK_AGAIN_S)
+
     async def _change_state(self, command: Command) -> None:
         person = await self.id_of(command.body["person"])
 
@@ -212,23 +285,29 @@ class CityClients:
 
     # single attendances
 
+    def _session(self, body: Mapping[str, Any]) -> str:
+        """The id of the session that a command names; what it waited for has made it."""
+        name: str = body["session"]
+        return self._sessions.get(name, name)
+
     async def _sign_up(self, command: Command) -> None:
         body = command.body
-        answer = await self._post(command, f"/v1/sessions/{body['session']}/sign-ups", {})
+        session = self._session(body)
+        answer = await self._post(command, f"/v1/sessions/{session}/sign-ups", {})
         if answer.status in OK:
-            self._model.signed_up(body["person"], body["session"])
+            self._model.signed_up(body["person"], session)
 
     async def _check_in(self, command: Command) -> None:
         answer = await self._end(command, "check-ins")
         if answer.status in OK:
             at, grade = _end_of(answer.json["check_in"])
-            self._model.came(command.body["person"], command.body["session"], at, grade)
+            self._model.came(command.body["person"], self._session(command.body), at, grade)
 
     async def _check_out(self, command: Command) -> None:
         answer = await self._end(command, "check-outs")
         if answer.status in OK:
             at, grade = _end_of(answer.json["check_out"])
-            self._model.left(command.body["person"], command.body["session"], at, grade)
+            self._model.left(command.body["person"], self._session(command.body), at, grade)
 
     async def _post(self, command: Command, path: str, body: dict[str, Any]) -> Answer:
         volunteer_id = await self.id_of(command.body["person"])
@@ -242,7 +321,7 @@ class CityClients:
     async def _end(self, command: Command, door: str) -> Answer:
         body = command.body
         volunteer_id = await self.id_of(body["person"])
-        path = f"/v1/sessions/{body['session']}/{door}"
+        path = f"/v1/sessions/{self._session(body)}/{door}"
 
         async def attempt(key: str) -> Answer:
             sent = {"volunteer_id": volunteer_id, "at": body["at"], "proof": await self._proof(body)}
@@ -252,7 +331,7 @@ class CityClients:
 
     async def _proof(self, body: Mapping[str, Any]) -> dict[str, str]:
         """What the client shows; codes are read where they are displayed or printed."""
-        proof, session = body["proof"], body["session"]
+        proof, session = body["proof"], self._session(body)
         match proof["method"]:
             case "personal_card":
                 return {"method": "personal_card", "card": body["person"]}
@@ -278,7 +357,7 @@ class CityClients:
         rows = [
             {
                 "row": number,
-                "session_id": row["session"],
+                "session_id": self._session(row),
                 "number": row["person"],
                 "action": row["action"],
                 "at": row["at"],
@@ -291,10 +370,10 @@ class CityClients:
     async def _roster(self, command: Command) -> None:
         rows = []
         for number, row in enumerate(command.body["rows"], start=1):
-            code = None if row["slip"] is None else await self._slip(row["session"], row["slip"])
+            code = None if row["slip"] is None else await self._slip(self._session(row), row["slip"])
             proof = None if code is None else {"method": "one_time_code", "code": code}
             spans = {"from": row["from"], "to": row["to"]}
-            person = {"row": number, "session_id": row["session"], "number": row["person"]}
+            person = {"row": number, "session_id": self._session(row), "number": row["person"]}
             rows.append({**person, "action": "attended", **spans, "proof": proof})
         await self._batch(command, {"kind": "roster", "leader_id": "leader"}, rows)
 
@@ -330,7 +409,8 @@ class CityClients:
 
     async def _back_office(self, command: Command) -> None:
         body = command.body
-        path = f"/v1/sessions/{body['session']}/back-office-attendances"
+        session = self._session(body)
+        path = f"/v1/sessions/{session}/back-office-attendances"
         proposed = await self._post(command, path, {"from": body["from"], "to": body["to"]})
         if proposed.status not in OK:
             return
@@ -342,8 +422,8 @@ class CityClients:
 
         approved = await self._until_known(command, attempt)
         if approved.status in OK:
-            self._model.came(body["person"], body["session"], instant(body["from"]), 0)
-            self._model.left(body["person"], body["session"], instant(body["to"]), 0)
+            self._model.came(body["person"], session, instant(body["from"]), 0)
+            self._model.left(body["person"], session, instant(body["to"]), 0)
 
 
 def _end_of(end: Mapping[str, Any]) -> tuple[datetime, int]:

@@ -144,6 +144,14 @@ class Broker(Server):
             raise FencedError(f"generation {generation} is not {known.generation}")
         known.committed.update(offsets)
 
+    # what befalls it
+
+    def expel(self, member: str) -> None:
+        """Takes a member for dead, as when its heartbeats were lost; it fetches on until it hears of it."""
+        for group in self.groups.values():
+            if group.members.pop(member, None) is not None:
+                group.generation += 1
+
     # inside
 
     def _append(self, partition: TopicPartition, message: Message) -> None:

@@ -3,12 +3,12 @@
 import random
 from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
-from typing import Any, Final, Literal
+from typing import Any, Final, Literal, get_args
 
 import msgspec
 
-FaultKind = Literal["crash", "stop", "pause", "skew", "cut", "failover", "broker_down"]
-KINDS: Final[tuple[FaultKind, ...]] = ("crash", "stop", "pause", "skew", "cut", "failover", "broker_down")
+FaultKind = Literal["crash", "stop", "pause", "skew", "cut", "failover", "broker_down", "expel"]
+KINDS: Final[tuple[FaultKind, ...]] = get_args(FaultKind)
 RATES: Final[dict[str, tuple[float, ...]]] = {
     "drop": (0.005, 0.02, 0.06),
     "slow": (0.02, 0.1),
@@ -37,7 +37,8 @@ class Fault(msgspec.Struct, frozen=True, omit_defaults=True):
 
     ``crash``: ``node`` dies after ``steps`` more of its own steps and is back after ``lasts`` seconds; ``stop``: it is
     asked to end, and is back as well; ``pause``: it stands still; ``skew``: its clock is ``by`` seconds off from then
-    on; ``cut``: nothing passes between it and ``server``; ``failover``: ``server`` has a new primary; ``broker_down``.
+    on; ``cut``: nothing passes between it and ``server``; ``failover``: ``server`` has a new primary; ``broker_down``;
+    ``expel``: the broker takes it for dead, which it learns last.
     """
 
     kind: FaultKind
@@ -111,6 +112,8 @@ def _fault(rng: random.Random, kind: FaultKind, nodes: Sequence[str], stores: Se
             # Half of them early in what the node is about to do: most of its work takes few steps.
             steps = rng.randrange(rng.choice((40, CRASH_STEPS_MAX)))
             return Fault(kind, at, node, lasts=lasts, steps=steps)
+        case "expel":
+            return Fault(kind, at, rng.choice([each for each in nodes if "processor" in each]))
         case "stop" | "pause":
             return Fault(kind, at, node, lasts=lasts)
         case "skew":

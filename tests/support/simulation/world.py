@@ -252,21 +252,26 @@ class World:
     # faults
 
     def _begin(self, fault: Fault) -> None:
-        if fault.kind != "crash":
-            self.coverage[fault.kind] += 1
         self.loop.note(fault.kind.encode())
-        life = self.lives.get(fault.node)
-        later = partial(self.loop.root.call_later, fault.lasts)
         match fault.kind:
             case "failover":
                 self.stores[fault.server].fail_over()
             case "broker_down":
                 self.broker.down_until_s = self.loop.now + fault.lasts
             case "cut":
-                self.network.weather.cuts.add((fault.node, fault.server))
-                later(self.network.weather.cuts.discard, (fault.node, fault.server))
-            case _ if life is None or not life.node.alive:
-                return
+                cut = (fault.node, fault.server)
+                self.network.weather.cuts.add(cut)
+                self.loop.root.call_later(fault.lasts, self.network.weather.cuts.discard, cut)
+            case _:
+                self._befall(fault, self.lives[fault.node])
+        if fault.kind != "crash":
+            self.coverage[fault.kind] += 1
+
+    def _befall(self, fault: Fault, life: Life) -> None:
+        """A fault of one process; none befalls the dead."""
+        if not life.node.alive:
+            return
+        match fault.kind:
             case "crash":
                 life.node.fuse = life.node.steps + fault.steps
                 self._down_for[fault.node] = fault.lasts
@@ -274,9 +279,13 @@ class World:
                 life.stopping.set()
             case "pause":
                 life.node.pause()
-                later(life.node.resume)
+                self.loop.root.call_later(fault.lasts, life.node.resume)
             case "skew":
                 life.node.skew_s = fault.by
+            case "expel":
+                self.broker.expel(life.name)
+            case _:
+                raise AssertionError(f"{fault.kind} befalls no process")
 
     def _heal(self) -> None:
         """From here on nothing goes wrong any more, so that everything must come to its end."""
