@@ -28,6 +28,7 @@ from deploy.local.report import Run, report
 from deploy.local.servers import embedded_servers
 from services.eventing.topics_tool import create_topics
 from services.runtime.clock import DevelopmentClock, SystemClock
+from services.runtime.development import KEY_FILE
 
 DATA_DIR = Path(".local/run")
 MADE_BY_A_RUN = ("history", "servers", "logs", "clock", "loaded.json", "processes.json")
@@ -123,7 +124,10 @@ def _serve(
 ) -> Verdict | None:
     """Everything between start and stop of the servers; no verdict if it was interrupted before there was one."""
     verdict: Verdict | None = None
-    environ = {"DEVELOPMENT_CLOCK_FILE": str(data_dir.absolute() / "clock")}
+    environ = {
+        "DEVELOPMENT_CLOCK_FILE": str(data_dir.absolute() / "clock"),
+        "JWT_DEVELOPMENT_KEY_FILE": str(KEY_FILE.absolute()),  # the one that `make token` signs with
+    }
     with suppress(KeyboardInterrupt), ExitStack() as started:
         with console.status("starting broker and databases"), watch.timing("starting broker and databases"):
             servers = started.enter_context(embedded_servers(data_dir / "servers"))
