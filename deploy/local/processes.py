@@ -23,6 +23,8 @@ KINDS = ("api", "processor", "relay")
 GATEWAY = "gateway"
 PROCESSES = (*(f"{service}-{kind}" for service in SERVICES for kind in KINDS), GATEWAY)
 """Every process of the platform; compared with Compose and Kubernetes by tests."""
+GROUP = "platform"
+"""supervisord ends one group after the other, and looks once a second: in one group all are told to end at once."""
 GATEWAY_PORT = 8080
 READY_WITHIN_S = 120.0
 READY_POLL_S = 0.2
@@ -155,19 +157,19 @@ class Platform:
     def stop_process(self, name: str) -> None:
         """Tells one process to end and waits; it stays down until ``start_process``."""
         with self._rpc() as rpc:
-            rpc.supervisor.stopProcess(name)
+            rpc.supervisor.stopProcess(f"{GROUP}:{name}")
 
     def start_process(self, name: str) -> None:
         """Starts a process that was stopped."""
         with self._rpc() as rpc:
-            rpc.supervisor.startProcess(name)
+            rpc.supervisor.startProcess(f"{GROUP}:{name}")
 
     def _rpc(self) -> Any:
         return xmlrpc.client.ServerProxy("http://local", transport=_UnixTransport(self._socket, self._password))
 
     def _state(self, name: str) -> Mapping[str, Any]:
         with self._rpc() as rpc:
-            state: Mapping[str, Any] = rpc.supervisor.getProcessInfo(name)
+            state: Mapping[str, Any] = rpc.supervisor.getProcessInfo(f"{GROUP}:{name}")
         return state
 
     def _answers(self) -> bool:
@@ -189,6 +191,7 @@ class Platform:
             "loglevel=warn\n"
             "[rpcinterface:supervisor]\n"
             "supervisor.rpcinterface_factory=supervisor.rpcinterface:make_main_rpcinterface\n"
+            f"[group:{GROUP}]\nprograms={','.join(PROCESSES)}\n"
             f"{programs}"
         )
 
