@@ -18,7 +18,7 @@ from services.hours.crediting.rules import Claim
 from services.hours.ledger import rules as ledger
 from services.runtime import commands
 from tests.support.simulation.log import Broker, SimulatedLogWriter
-from tests.support.simulation.runs import first_failure, quick
+from tests.support.simulation.runs import first_failure, silence
 from tests.support.simulation.store_server import Query, StoreServer
 
 pytestmark = pytest.mark.simulation
@@ -170,7 +170,7 @@ def test_a_planted_bug_is_found(
 ) -> None:
     world, plant = BUGS[name]
     plant(monkeypatch)
-    with quick():
+    with silence():
         found = first_failure(world, range(SEEDS_MAX))
     assert found is not None, f"{SEEDS_MAX} seeds did not find {name}"
     record_property("found_by_seed", found[0] - 1)

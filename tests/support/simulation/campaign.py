@@ -15,7 +15,7 @@ from pathlib import Path
 from typing import Final, NamedTuple
 
 from tests.support.simulation.plan import Plan, dump, load
-from tests.support.simulation.runs import PLANS, quick, run, run_seed, smallest
+from tests.support.simulation.runs import PLANS, run, run_seed, silence, smallest
 from tests.support.simulation.verdict import Violation
 
 ROOT: Final = Path(__file__).resolve().parents[3]
@@ -84,7 +84,7 @@ def carry_out(seeds: Sequence[Seed], processes: int, tell: Callable[[Result], No
 
 def _results(seeds: Sequence[Seed], processes: int) -> Iterator[Result]:
     if processes == 1:
-        with quick():
+        with silence():
             yield from map(_result, seeds)
         return
     with ProcessPoolExecutor(processes, mp_context=get_context("fork"), initializer=_begin) as pool:
@@ -92,8 +92,8 @@ def _results(seeds: Sequence[Seed], processes: int) -> Iterator[Result]:
 
 
 def _begin() -> None:
-    """A worker process stays quick to its end."""
-    LASTING.enter_context(quick())
+    """A worker process stays silent to its end."""
+    LASTING.enter_context(silence())
 
 
 def _result(seed: Seed) -> Result:
@@ -114,13 +114,13 @@ def different_traces(results: Sequence[Result]) -> list[Seed]:
 
 def traces_of(seeds: Sequence[Seed]) -> list[int]:
     """The traces of some seeds, run here."""
-    with quick():
+    with silence():
         return [run_seed(*seed).trace for seed in seeds]
 
 
 def keep(seed: Seed) -> Path:
     """Makes a failing seed's plan small and keeps it; where it is."""
-    with quick():
+    with silence():
         plan, _ = smallest(run_seed(*seed))
     verdict = run(plan)
     code = verdict.code or "unrepeatable"
@@ -139,5 +139,5 @@ def kept_plans() -> list[Path]:
 def replay(path: Path) -> Violation | None:
     """Runs a kept plan; what it violates now."""
     plan: Plan = load(path)
-    with quick():
+    with silence():
         return run(plan).violation
