@@ -73,8 +73,9 @@ class _UnixTransport(xmlrpc.client.Transport):
                     raise
                 self.sock = sock
 
-        del host
-        return Connection("localhost", timeout=REQUEST_TIMEOUT_S)
+        connection = Connection("localhost", timeout=REQUEST_TIMEOUT_S)
+        self._connection = host, connection  # where close() looks for it
+        return connection
 
     def send_headers(self, connection: http.client.HTTPConnection, headers: list[tuple[str, str]]) -> None:
         token = base64.b64encode(f"local:{self._password}".encode()).decode()

@@ -8,6 +8,7 @@ from deploy.history.gateway_client import Gateway, Tokens
 from deploy.local.processes import Platform, running_platform
 from deploy.local.servers import Servers
 from services.eventing.topics_tool import create_topics
+from tests.support.town import Town
 
 
 @pytest.fixture(scope="session")
@@ -23,3 +24,9 @@ async def gateway(platform: Platform) -> AsyncIterator[Gateway]:
     """A client of the platform's one address."""
     async with Gateway(platform.gateway, Tokens(platform.data_dir / "development-key.pem")) as client:
         yield client
+
+
+@pytest.fixture
+async def town(gateway: Gateway) -> Town:
+    """A small town, registered once and found again."""
+    return await Town(gateway).found(people=6)

@@ -12,11 +12,6 @@ from tests.support.town import HOUR, UNIT, Town, kiosk_batch, now, until, whole_
 QUARTER_OF_MONTH = {month: (month + 2) // 3 for month in range(1, 13)}
 
 
-@pytest.fixture
-async def town(gateway: Gateway) -> Town:
-    return await Town(gateway).found(people=6)
-
-
 def period() -> str:
     """The quarter that now lies in, by Shanghai's calendar."""
     day = now() + 8 * HOUR
