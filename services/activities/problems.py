@@ -59,6 +59,7 @@ _SHEETS: Final = (
     Problem("cell_not_an_id", 422, "编号格式有误：只能用字母、数字和 _ . : -，最多六十四个字符"),
     Problem("cell_not_a_unit", 422, "单位代码须为六位数字"),
     Problem("cell_too_long", 422, "内容过长，最多五十个字"),
+    Problem("cell_not_printable", 422, "含有换行或不可见字符"),
     Problem("cell_not_a_time", 422, "时间格式有误，例如 2026-07-14T09:00:00+08:00"),
     Problem("cell_not_a_number", 422, "须为一到一万的整数"),
     Problem("cell_not_a_choice", 422, "不在可选范围内"),

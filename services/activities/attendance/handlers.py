@@ -37,19 +37,21 @@ async def record_end(
     """Records that somebody came or left, or says why not."""
     attendance_id = attendance_id_of(session_id, volunteer_id)
     session = (await programme.load_sessions(tx, [session_id])).get(session_id)
+    known = await store.load(tx, [attendance_id])
     slip = slip_claimed(end.claim, session_id)
+    spent = {} if slip is None else await codes.load_spent(tx, [slip])
     situation = Situation(
         session=session,
         volunteer=(await people.load(tx, [volunteer_id])).get(volunteer_id),
         within_area=session is None or may_record(command.caller, session, volunteer_id),
-        attendance=(await store.load(tx, [attendance_id])).get(attendance_id),
-        slip_spent_on=None if slip is None else (await codes.load_spent(tx, [slip])).get(slip),
+        attendance=known.get(attendance_id),
+        slip_spent_on=None if slip is None else spent.get(slip),
     )
     decision = decide(end, situation, now=command.now, secret=secret)
     if isinstance(decision, Refusal):
         return decision
-    await store.save(tx, [decision.attendance])
-    await codes.save_spent(tx, {} if decision.slip is None else {decision.slip: attendance_id})
+    await store.save(tx, [decision.attendance], known)
+    await codes.save_spent(tx, {} if decision.slip is None else {decision.slip: attendance_id}, spent)
     facts = [command.fact(event) for event in decision.events]
     return Accepted(body_of(decision.attendance), facts, status=201 if isinstance(end, CheckIn) else 200)
 

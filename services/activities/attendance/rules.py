@@ -4,6 +4,7 @@ Live commands, kiosk and roster rows and back-office approvals are all decided b
 """
 
 from datetime import datetime, timedelta
+from functools import lru_cache
 from typing import Final, NamedTuple, TypeVar, assert_never
 
 import msgspec
@@ -94,8 +95,9 @@ class Decision(msgspec.Struct, frozen=True, gc=False):
     slip: str | None
 
 
+@lru_cache(maxsize=2_048)
 def attendance_id_of(session_id: SessionId, volunteer_id: VolunteerId) -> AttendanceId:
-    """The one attendance that a person can have at a session."""
+    """The one attendance that a person can have at a session. A batch asks for each of its names three times."""
     return AttendanceId(derived_id(session_id, f"attendance:{volunteer_id}", 0))
 
 

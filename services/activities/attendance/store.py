@@ -1,6 +1,6 @@
 """Loads, saves and lists attendances."""
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Container, Iterable
 from typing import Final
 
 from services.activities.attendance.rules import Attendance, End
@@ -26,14 +26,15 @@ def order_of(attendance: Attendance) -> str:
 
 
 def _document(attendance: Attendance) -> Document:
+    starts_at = to_text(attendance.starts_at)
     return {
         "_id": attendance.attendance_id,
         "session_id": attendance.session_id,
         "volunteer_id": attendance.volunteer_id,
         "home_unit": attendance.home_unit,
         "unit_served": attendance.unit_served,
-        "starts_at": to_text(attendance.starts_at),
-        "order": order_of(attendance),
+        "starts_at": starts_at,
+        "order": f"{starts_at}|{attendance.attendance_id}",
         "check_in": _end_document(attendance.check_in),
         "check_out": None if attendance.check_out is None else _end_document(attendance.check_out),
     }
@@ -86,10 +87,20 @@ async def load(reads: Reads, attendance_ids: Iterable[AttendanceId]) -> dict[Att
     return {AttendanceId(i): _attendance(document) for i, document in documents.items()}
 
 
-async def save(tx: Transaction, attendances: Sequence[Attendance]) -> None:
-    """Writes attendances, new or not; two transactions that write the same one exclude each other."""
-    if attendances:
-        await tx.replace(ATTENDANCES, [_document(attendance) for attendance in attendances])
+async def save(tx: Transaction, attendances: Iterable[Attendance], known: Container[AttendanceId]) -> None:
+    """Writes attendances: those that this transaction does not know yet as new ones, which costs half of replacing.
+
+    Two transactions that write the same one exclude each other. Raises ``AlreadyExistsError``, after which the next
+    attempt knows it.
+    """
+    new: list[Document] = []
+    changed: list[Document] = []
+    for attendance in attendances:
+        (changed if attendance.attendance_id in known else new).append(_document(attendance))
+    if new:
+        await tx.insert(ATTENDANCES, new)
+    if changed:
+        await tx.replace(ATTENDANCES, changed)
 
 
 async def list_by_volunteer(reads: Reads, volunteer_id: VolunteerId, *, before: str, limit: int) -> list[Attendance]:

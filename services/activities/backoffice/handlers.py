@@ -45,7 +45,8 @@ async def approve(tx: Transaction, command: Command, proposal_id: str, *, secret
         return decision
     proposal = decided(proposal, "approved", by, command.now)
     await store.save(tx, proposal)
-    await attendances.save(tx, [decision.attendance])
+    # Accepted as a whole presence, so there was none before.
+    await attendances.save(tx, [decision.attendance], ())
     return Accepted(body_of(proposal), [command.fact(event) for event in decision.events])
 
 

@@ -32,10 +32,11 @@ async def take_in(tx: Transaction, command: Command, batch: Batch, *, secret: by
     if receipt is not None:
         return Accepted(receipt)
     world = await store.load_world(tx, batch.rows, command.caller.covers)
+    known, spent = frozenset(world.attendances), frozenset(world.spent)
     result = decide_rows(batch.rows, world, now=command.now, secret=secret)
     receipt = _receipt(batch, result, command.problems)
-    await attendances.save(tx, list(result.attendances.values()))
-    await codes.save_spent(tx, result.spent)
+    await attendances.save(tx, result.attendances.values(), known)
+    await codes.save_spent(tx, result.spent, spent)
     await store.save_receipt(
         tx, receipt, kind=batch.kind, entered_by=batch.entered_by, sent_by=command.caller.subject, at=command.now
     )

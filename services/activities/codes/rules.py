@@ -8,6 +8,7 @@ import hashlib
 import hmac
 import re
 from datetime import UTC, datetime, timedelta
+from functools import lru_cache
 from typing import Final
 
 import msgspec
@@ -38,6 +39,7 @@ def hotp(key: bytes, counter: int, digits: int = CODE_DIGITS) -> str:
     return str(number % 10**digits).zfill(digits)
 
 
+@lru_cache(maxsize=1_024)
 def _key(secret: bytes, purpose: str, of: str) -> bytes:
     """A key for one purpose and one thing: who learns one learns no other."""
     return hmac.digest(secret, f"{purpose}\x1f{of}".encode(), hashlib.sha256)

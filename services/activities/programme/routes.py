@@ -5,7 +5,7 @@ from typing import Annotated, Final, Literal
 from zoneinfo import ZoneInfo
 
 from fastapi import APIRouter, Depends, Query, Response
-from pydantic import BaseModel, Field, StringConstraints
+from pydantic import AfterValidator, BaseModel, Field, StringConstraints
 
 from services.activities.given import PathId, Reader, TheirPorts, after_text, check_area
 from services.activities.limits import UNIT_PATTERN, YEAR_MAX, YEAR_MIN
@@ -38,6 +38,12 @@ UnitInQuery = Annotated[str, Query(pattern=UNIT_PATTERN, description="The unit s
 State = Literal["draft", "published"]
 
 
+def _printable(text: str) -> str:
+    if not text.isprintable():
+        raise ValueError("must be one line of printable text")
+    return text
+
+
 class ActivityBody(Body):
     """What is offered, by whom, and which unit it serves."""
 
@@ -52,7 +58,11 @@ class ActivityBody(Body):
         }
     )
 
-    title: Annotated[str, StringConstraints(strip_whitespace=True, min_length=1, max_length=TITLE_CHARACTERS_MAX)]
+    title: Annotated[
+        str,
+        StringConstraints(strip_whitespace=True, min_length=1, max_length=TITLE_CHARACTERS_MAX),
+        AfterValidator(_printable),
+    ]
     unit_served: Unit
     organiser_id: Id
     brand_id: Id | None = None

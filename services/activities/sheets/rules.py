@@ -164,6 +164,8 @@ def _unit(text: str) -> UnitCode:
 def _title(text: str) -> str:
     if len(text) > TITLE_CHARACTERS_MAX:
         raise WrongCellError("cell_too_long")
+    if not text.isprintable():
+        raise WrongCellError("cell_not_printable")
     return text
 
 

@@ -1,5 +1,6 @@
 """Activities and sessions, from draft to published, as a county's clerk plans them."""
 
+import json
 from asyncio import gather
 from typing import Any
 
@@ -70,6 +71,12 @@ async def test_a_session_added_later_is_published_by_publishing_again(world: Wor
     assert (await world.post(f"/v1/activities/{activity}/publication")).code == "nothing_to_publish"
 
 
+async def test_half_a_character_is_no_title(world: World) -> None:
+    raw = json.dumps({**ACTIVITY, "title": "\ud800"}).encode()
+    answer = await world.post("/v1/activities", raw, headers={"content-type": "application/json"})
+    assert answer.code == "invalid_body"
+
+
 async def test_two_publications_at_once_announce_once(world: World) -> None:
     activity, _ = await planned(world)
     answers = await gather(*(world.post(f"/v1/activities/{activity}/publication") for _ in range(4)))
@@ -128,6 +135,7 @@ async def test_a_cursor_of_another_list_is_refused(world: World) -> None:
     [
         {"title": ""},
         {"title": "字" * 51},
+        {"title": "两\n行"},
         {"title": None},
         {"unit_served": "3408"},
         {"organiser_id": "a|b"},

@@ -131,6 +131,7 @@ def test_what_is_needed_is_not_left_out(field: str) -> None:
         ("station_id", "-1", "cell_not_an_id"),
         ("brand_id", "a b", "cell_not_an_id"),
         ("title", "字" * 51, "cell_too_long"),
+        ("title", "两\n行", "cell_not_printable"),
         ("unit_served", "34080", "cell_not_a_unit"),
         ("unit_served", "３４０８０２", "cell_not_a_unit"),
         ("service_type", "医疗", "cell_not_a_choice"),
