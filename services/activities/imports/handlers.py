@@ -1,54 +1,86 @@
-"""Takes in a programme's sheet: all it names loaded at once, decided row by row, saved once."""
+"""Takes in a programme's sheet, chunk by chunk: all it names loaded at once, decided row by row, saved once."""
 
-from collections.abc import Sequence
-from typing import Any
+from collections.abc import Callable, Sequence
+from typing import Final
+
+import msgspec
 
 from services.activities.imports.rules import Programme, Result, decide_rows, named_places
 from services.activities.places import store as places
 from services.activities.programme import store
 from services.activities.sheets.rules import CellError, PlannedRow
-from services.eventing.ports import Transaction
+from services.contracts.ids import UnitCode
+from services.eventing.ports import Reads, Transaction
 from services.runtime.commands import Command
 from services.runtime.outcomes import Accepted, Outcome
-from services.runtime.problems import ProblemTable
+
+CHUNK_ROWS_MAX: Final = 500
 
 Rows = Sequence[PlannedRow | list[CellError]]
 
 
-async def take_in(tx: Transaction, command: Command, rows: Rows, *, dry_run: bool) -> Outcome:
-    """Writes and announces what the rows change, and says what is wrong with the others; a dry run only says it."""
-    planned = [row for row in rows if isinstance(row, PlannedRow)]
-    programme = Programme(
-        places=await places.load(tx, named_places(planned)),
-        activities=await store.load_activities(tx, sorted({row.activity.activity_id for row in planned})),
-        sessions=await store.load_sessions(tx, sorted({row.plan.session_id for row in planned})),
-        covers=command.caller.covers,
-    )
-    known = (set(programme.activities), set(programme.sessions))
+class Tally(msgspec.Struct, kw_only=True):
+    """What became of rows: taken in, there already, or refused for what is wrong with their cells."""
+
+    rows: int = 0
+    accepted: int = 0
+    unchanged: int = 0
+    refused: int = 0
+    errors: list[CellError] = msgspec.field(default_factory=list)
+
+    def add(self, other: "Tally") -> None:
+        """Counts other rows as well."""
+        self.rows += other.rows
+        self.accepted += other.accepted
+        self.unchanged += other.unchanged
+        self.refused += other.refused
+        self.errors += other.errors
+
+
+async def rehearse(reads: Reads, rows: Rows, covers: Callable[[UnitCode], bool]) -> Tally:
+    """What would become of all rows of a sheet."""
+    return _tally(rows, decide_rows(rows, await _load(reads, rows, covers)))
+
+
+async def take_in(tx: Transaction, command: Command, rows: Rows) -> Outcome:
+    """Writes and announces what the rows of one chunk change; answers with their tally."""
+    programme = await _load(tx, rows, command.caller.covers)
+    known_activities, known_sessions = frozenset(programme.activities), frozenset(programme.sessions)
     result = decide_rows(rows, programme)
-    body = _body(rows, result, command.problems)
-    if dry_run:
-        return Accepted(body)
     activities = [programme.activities[each] for each in sorted(result.activities)]
     sessions = [programme.sessions[each] for each in sorted(result.sessions)]
     await store.save_new(
         tx,
-        [each for each in activities if each.activity_id not in known[0]],
-        [each for each in sessions if each.facts.session_id not in known[1]],
+        [each for each in activities if each.activity_id not in known_activities],
+        [each for each in sessions if each.facts.session_id not in known_sessions],
         by=command.caller.subject,
         at=command.now,
     )
     await store.save(
         tx,
-        [each for each in activities if each.activity_id in known[0]],
-        [each for each in sessions if each.facts.session_id in known[1]],
+        [each for each in activities if each.activity_id in known_activities],
+        [each for each in sessions if each.facts.session_id in known_sessions],
     )
-    return Accepted(body, [command.fact(event) for event in result.events])
+    facts = [command.fact(event) for event in result.events]
+    return Accepted(msgspec.to_builtins(_tally(rows, result)), facts)
 
 
-def _body(rows: Rows, result: Result, problems: ProblemTable) -> dict[str, Any]:
-    errors = [
-        {"row": each.row, "column": each.column, "code": each.code, "title": problems[each.code].title}
-        for each in result.errors
-    ]
-    return {"rows": len(rows), "accepted": result.accepted, "unchanged": result.unchanged, "errors": errors}
+async def _load(reads: Reads, rows: Rows, covers: Callable[[UnitCode], bool]) -> Programme:
+    planned = [row for row in rows if isinstance(row, PlannedRow)]
+    return Programme(
+        places=await places.load(reads, named_places(planned)),
+        activities=await store.load_activities(reads, sorted({row.activity.activity_id for row in planned})),
+        sessions=await store.load_sessions(reads, sorted({row.plan.session_id for row in planned})),
+        covers=covers,
+    )
+
+
+def _tally(rows: Rows, result: Result) -> Tally:
+    assert result.accepted + result.unchanged + result.refused == len(rows)
+    return Tally(
+        rows=len(rows),
+        accepted=result.accepted,
+        unchanged=result.unchanged,
+        refused=result.refused,
+        errors=result.errors,
+    )

@@ -39,6 +39,7 @@ class Result:
 
     accepted: int = 0
     unchanged: int = 0
+    refused: int = 0
     errors: list[CellError] = field(default_factory=list)
     activities: set[ActivityId] = field(default_factory=set)
     sessions: set[SessionId] = field(default_factory=set)
@@ -51,6 +52,7 @@ def decide_rows(rows: Iterable[PlannedRow | Sequence[CellError]], programme: Pro
     for row in rows:
         errors = _errors(row, programme) if isinstance(row, PlannedRow) else row
         if errors or not isinstance(row, PlannedRow):
+            result.refused += 1
             result.errors.extend(errors)
         elif _is_there(row, programme):
             result.unchanged += 1
