@@ -24,7 +24,8 @@ ATTENDANCES: Final = (3, 9)
 UNTIL_S: Final = 17.0
 WRONG: Final = 0.12
 """The share of attendances that break a rule."""
-POISONED_SEEDS: Final = 0.15
+POISONED_SEEDS: Final = 0.2
+COPIED: Final = 0.2
 FOLLOWED: Final = 0.4
 """How often an integrator reads a service's change feed meanwhile."""
 
@@ -154,8 +155,9 @@ def _programme(draft: Draft, lists: str) -> str:
         (-24 * 60 - 90, -24 * 60 + rng.uniform(4, 14) / 60),  # its missed check-outs time out while the faults happen
         (-30, 90),
         (20 * 60, 22 * 60),
+        (21 * 60, 23 * 60),
     ]
-    chosen = [spans[0], spans[1], *rng.sample(spans[2:], rng.randint(1, 4))]
+    chosen = [spans[0], spans[1], *rng.sample(spans[2:], rng.randint(1, 5))]
     for number, (starts, ends) in enumerate(chosen):
         key_field, capacity = rng.choice(KEY_FIELDS), rng.choice((1, 2, 20))
         draft.sessions.append(Planned(f"SE-{number}", rng.choice(UNITS), round(starts), ends, key_field, capacity))
@@ -180,13 +182,36 @@ def _attendances(draft: Draft, programme: str, lists: str) -> None:
     for person, session in pairs[: rng.randint(*ATTENDANCES)]:
         door = rng.choice((_live, _live, _kiosk, _kiosk, _roster, _back_office))
         door(draft, person, session, (programme, lists))
-    for _ in range(rng.randrange(5)):
-        session = rng.choice(draft.sessions)
-        person = rng.choice(draft.people)
-        draft.add(rng.uniform(1, UNTIL_S), "sign_up", {"person": person, "session": session.id}, programme, lists)
+    _races(draft, (programme, lists))
     if rng.random() < 0.3:
         body = {"person": rng.choice(draft.people), "state": rng.choice(("paused", "left"))}
         draft.add(rng.uniform(4, UNTIL_S), "change_state", body, lists)
+
+
+def _races(draft: Draft, after: tuple[str, ...]) -> None:
+    """Sign-ups and attendances that want the same thing at the same time."""
+    rng = draft.rng
+    for _ in range(rng.randrange(4)):
+        at_once = rng.uniform(1, UNTIL_S)
+        session, person = rng.choice(draft.sessions), rng.choice(draft.people)
+        wishes = rng.choice(
+            (
+                [(person, session)],
+                [(each, session) for each in draft.people],
+                [(person, each) for each in draft.sessions if each.ends > 0],
+            )
+        )
+        for who, where in wishes:
+            body = {"person": who, "session": where.id}
+            draft.add(at_once + rng.uniform(0, 0.02), "sign_up", body, *after)
+    if rng.random() < 0.3:
+        person, session = rng.choice(draft.people), draft.sessions[0]
+        at_once, came = rng.uniform(2, UNTIL_S), session.starts + 5
+        span = {"person": person, "session": session.id, "from": at(came), "to": at(came + 20)}
+        kiosk = {"person": person, "session": session.id, "action": "check_in", "at": at(came)}
+        draft.add(at_once, "roster", {"rows": [{**span, "slip": None}]}, *after)
+        draft.add(at_once + 0.005, "kiosk", {"rows": [{**kiosk, "method": "personal_card"}]}, *after)
+        draft.add(at_once + 0.01, "roster", {"rows": [{**span, "slip": _slip(draft)}]}, *after)
 
 
 def _times(draft: Draft, session: Planned) -> tuple[float, float]:
@@ -201,7 +226,9 @@ def _times(draft: Draft, session: Planned) -> tuple[float, float]:
 
 
 def _slip(draft: Draft) -> int:
-    draft.slips += 1
+    """The next slip's number, or now and then the last one's again, as if it had been copied."""
+    if draft.slips == 0 or draft.rng.random() > COPIED:
+        draft.slips += 1
     return draft.slips
 
 

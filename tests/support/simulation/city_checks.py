@@ -5,6 +5,7 @@ from collections import Counter
 from fractions import Fraction
 from typing import Any, Final
 
+from services.contracts.assessment import SCORES
 from tests.support.oracle.crediting import GRADES, Ledger
 from tests.support.simulation.auditor import Auditor
 from tests.support.simulation.city_clients import FEED_PAGE, OK, CityClients
@@ -12,6 +13,7 @@ from tests.support.simulation.city_model import CityModel, by_grade
 from tests.support.simulation.world import World
 
 PERIODS: Final = ("2026-Q2", "2026-Q3", "2026-07")
+OPEN_QUARTER: Final = "2026-Q3"
 MONTHS: Final = ("2026-06", "2026-07")
 PAGE: Final = 200
 ZEROS: Final = [0] * GRADES
@@ -34,11 +36,14 @@ class CityChecks:
             await self._check_attendances(person, volunteer_id)
             if person not in poisoned:
                 await self._check_account(person, volunteer_id)
+                await self._check_copy(person, volunteer_id)
         for session, held in self._model.sign_ups.items():
             await self._check_sign_ups(session, held)
         if not poisoned:
             await self._check_totals()
             await self._check_scores()
+            self._check_published()
+            self._check_notices()
         for service in self._world.services:
             await self._check_feed(service)
 
@@ -62,6 +67,15 @@ class CityChecks:
         volunteer = await self._clients.get("registry", f"/v1/volunteers/{volunteer_id}")
         shown = volunteer["served"]["minutes_by_grade"]
         self._equal("shown_by_registry", shown, by_grade(account["by_grade"]), person)
+
+    async def _check_copy(self, person: str, volunteer_id: str) -> None:
+        """Activities knows of a volunteer what registry said last."""
+        volunteer = await self._clients.get("registry", f"/v1/volunteers/{volunteer_id}")
+        copy = self._world.stores["activities"].now_at_majority("volunteers").get(volunteer_id, {})
+        fields = ("number", "home_unit", "state")
+        self._equal(
+            "copy", {name: copy.get(name) for name in fields}, {name: volunteer[name] for name in fields}, person
+        )
 
     async def _entries(self, volunteer_id: str) -> tuple[dict[Any, int], set[Any]]:
         """Net minutes and the entries that stand, by session, service month and grade."""
@@ -110,6 +124,21 @@ class CityChecks:
                 values = {each["indicator"]: each["value"] for each in row["indicators"]}
                 must = {name: _text(value) for name, value in scores[row["unit"]].values.items()}
                 self._equal("indicators", {name: values[name] for name in must}, must, f"{row['unit']} {period}")
+
+    def _check_published(self) -> None:
+        """What was announced last of a unit's open quarter is what it must score."""
+        scores = self._model.scores(self._ledger, OPEN_QUARTER)
+        for (topic, unit), events in self._world.auditor.streams.items():
+            if topic == SCORES:
+                announced = json.loads(events[-1].value)["data"]
+                self._equal("published_score", Fraction(announced["points"]), scores[unit].points, unit)
+
+    def _check_notices(self) -> None:
+        """Every time-out that was settled has left one notice, and nothing else has."""
+        entries = self._world.stores["hours"].now_at_majority("entries").values()
+        settled = sorted((e["volunteer_id"], e["attendance_id"]) for e in entries if e["kind"] == "settlement")
+        notices = self._world.stores["registry"].now_at_majority("notices").values()
+        self._equal("notices", sorted((n["recipient_id"], n["attendance_id"]) for n in notices), settled, "notices")
 
     async def _check_feed(self, service: str) -> None:
         """The change feed holds every event of the service once, each key's in order."""

@@ -5,6 +5,7 @@ import hashlib
 import json
 from collections.abc import Awaitable, Callable, Mapping
 from datetime import datetime
+from functools import partial
 from typing import Any, Final
 
 from tests.support.asgi import PROBLEM_JSON, Answer, call
@@ -33,6 +34,7 @@ ASK_AGAIN_MAX: Final = 90
 ROW_AGAIN: Final = 1_000
 FEED_PAGE: Final = 7
 FOLLOW_UNTIL_S: Final = FAULTS_UNTIL_S + 3.0
+ONCE_MORE: Final = 0.15
 OK: Final = frozenset({200, 201})
 BUSY: Final = frozenset({503, 504})
 BROKEN: Final = 500
@@ -132,6 +134,14 @@ class CityClients:
                 return answer
             await asyncio.sleep(TRY_AGAIN_S)
 
+    async def _asked_again(self, first: Answer, again: Callable[[], Awaitable[Answer]]) -> None:
+        """Now and then a client asks once more with the same key, and must be told the same."""
+        if self._world.loop.rng.random() < ONCE_MORE:
+            second = await again()
+            same = (second.status, second.body) == (first.status, first.body)
+            if not same or second.headers.get("idempotency-replayed") != "true":
+                self._world.fail("not_repeated", f"{first.status} {first.body!r}, then {second.status} {second.body!r}")
+
     async def get(self, service: str, path: str, subject: str = "clerk") -> Any:
         """The answer to a question that must have one."""
         answer = await self.ask(service, "GET", path, subject=subject)
@@ -139,10 +149,18 @@ class CityClients:
             self._world.fail("answer", f"{answer.status} to {path}: {answer.body!r}")
         return answer.json
 
-    async def _until_known(self, command: Command, attempt: Callable[[str], Awaitable[Answer]]) -> Answer:
-        """Asks with one key after the other as long as the refusal only says that a copy is behind."""
+    async def _until_known(
+        self, command: Command, attempt: Callable[[str], Awaitable[Answer]], *, repeatable: bool = True
+    ) -> Answer:
+        """Asks with one key after the other as long as the refusal only says that a copy is behind.
+
+        ``repeatable``: an attempt with the same key sends the same bytes.
+        """
         for number in range(ASK_AGAIN_MAX):
-            answer = await attempt(f"{command.id}.{number}")
+            key = f"{command.id}.{number}"
+            answer = await attempt(key)
+            if repeatable:
+                await self._asked_again(answer, partial(attempt, key))
             if answer.headers.get("content-type") != PROBLEM_JSON:
                 return answer
             if answer.code not in LAGGING:
@@ -177,7 +195,12 @@ class CityClients:
         for number in range(ASK_AGAIN_MAX):
             text = "\n".join([CSV_HEADERS[name], *(",".join(row) for row in rows)]) + "\n"
             path, key = f"/v1/imports/{name}", f"{command.id}.{number}"
-            answer = await self.ask(service, "POST", path, key=key, body=text.encode(), content_type="text/csv")
+
+            async def send(path: str = path, key: str = key, text: str = text) -> Answer:
+                return await self.ask(service, "POST", path, key=key, body=text.encode(), content_type="text/csv")
+
+            answer = await send()
+            await self._asked_again(answer, send)
             if answer.status not in OK:
                 self._world.fail("answer", f"{answer.status} to {name}: {answer.body!r}")
                 return
@@ -263,7 +286,7 @@ class CityClients:
             read = await self.ask("registry", "GET", f"/v1/volunteers/{person}")
             return await self._patch(person, {"state": command.body["state"]}, key, read.headers["etag"])
 
-        await self._until_known(command, attempt)
+        await self._until_known(command, attempt, repeatable=False)
 
     async def _patch(self, person: str, changes: dict[str, Any], key: str, etag: str) -> Answer:
         world, path = self._world, f"/v1/volunteers/{person}"
@@ -319,15 +342,18 @@ class CityClients:
         return await self._until_known(command, attempt)
 
     async def _end(self, command: Command, door: str) -> Answer:
-        body = command.body
-        volunteer_id = await self.id_of(body["person"])
-        path = f"/v1/sessions/{self._session(body)}/{door}"
+        body, proof = command.body, command.body["proof"]
+        session, volunteer_id = self._session(body), await self.id_of(body["person"])
+        path = f"/v1/sessions/{session}/{door}"
 
         async def attempt(key: str) -> Answer:
             sent = {"volunteer_id": volunteer_id, "at": body["at"], "proof": await self._proof(body)}
             return await self.ask("activities", "POST", path, key=key, body=sent, subject="leader")
 
-        return await self._until_known(command, attempt)
+        answer = await self._until_known(command, attempt, repeatable=proof["method"] != "station_code")
+        if answer.status in OK and proof["method"] == "one_time_code":
+            self._model.spent((session, proof["slip"]), body["person"])
+        return answer
 
     async def _proof(self, body: Mapping[str, Any]) -> dict[str, str]:
         """What the client shows; codes are read where they are displayed or printed."""
@@ -380,16 +406,11 @@ class CityClients:
     async def _batch(self, command: Command, head: dict[str, Any], rows: list[dict[str, Any]]) -> None:
         """Sends a batch; the rows that only came too early are sent again, as another batch."""
         for _ in range(ASK_AGAIN_MAX):
-            raw = json.dumps({**head, "rows": rows}).encode()
-            answer = await self.ask("activities", "POST", "/v1/batches", body=raw, subject="leader")
+            answer = await self._send_batch(command, json.dumps({**head, "rows": rows}).encode())
             if answer.status not in OK:
                 self._world.fail("answer", f"{answer.status} to {command}: {answer.body!r}")
                 return
-            refused = {row["row"]: row["code"] for row in answer.json["refused"]}
-            if surprising := set(refused.values()) - LAGGING - PEOPLES_FAULTS:
-                self._world.fail("answer", f"{surprising} to {command}")
-            if answer.json["accepted"] + len(refused) != len(rows):
-                self._world.fail("receipt", f"{answer.json} to {command}")
+            refused = self._refused_rows(command, answer, len(rows))
             for row in rows:
                 if row["row"] not in refused:
                     self._took_row(row)
@@ -399,9 +420,36 @@ class CityClients:
             await asyncio.sleep(ASK_AGAIN_S)
         self._world.fail("never_known", str(command))
 
+    async def _send_batch(self, command: Command, raw: bytes) -> Answer:
+        """Sends the bytes, now and then twice at the same time, as two devices that share a file do."""
+
+        async def send() -> Answer:
+            return await self.ask("activities", "POST", "/v1/batches", body=raw, subject="leader")
+
+        if self._world.loop.rng.random() < ONCE_MORE:
+            answer, other = await asyncio.gather(send(), send())
+            if answer.body != other.body:
+                self._world.fail("receipt", f"{answer.body!r} and {other.body!r} to {command}")
+        else:
+            answer = await send()
+        await self._asked_again(answer, send)
+        return answer
+
+    def _refused_rows(self, command: Command, answer: Answer, rows: int) -> dict[int, str]:
+        """The refused rows of a receipt with their codes; there must be no surprise among them."""
+        refused = {row["row"]: row["code"] for row in answer.json["refused"]}
+        if surprising := set(refused.values()) - LAGGING - PEOPLES_FAULTS:
+            self._world.fail("answer", f"{surprising} to {command}")
+        if answer.json["accepted"] + len(refused) != rows:
+            self._world.fail("receipt", f"{answer.json} to {command}")
+        return refused
+
     def _took_row(self, row: Mapping[str, Any]) -> None:
         person, session = row["number"], row["session_id"]
-        grade = GRADES["leader_list" if row["proof"] is None else row["proof"]["method"]]
+        method = "leader_list" if row["proof"] is None else row["proof"]["method"]
+        if method == "one_time_code":
+            self._model.spent((session, int(row["proof"]["code"][:4])), person)
+        grade = GRADES[method]
         if row["action"] in {"check_in", "attended"}:
             self._model.came(person, session, instant(row.get("from") or row["at"]), grade)
         if row["action"] in {"check_out", "attended"}:

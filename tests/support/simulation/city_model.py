@@ -1,10 +1,12 @@
 """Keeps what the city's clients were told, and says what the platform must come to because of it."""
 
-from dataclasses import dataclass, field
+from collections.abc import Mapping
+from dataclasses import dataclass, field, replace
 from datetime import date, datetime
 from pathlib import Path
 from typing import Any, Final, NamedTuple
 
+from services.eventing.facts import derived_id
 from tests.support.oracle.crediting import Ledger, credit
 from tests.support.oracle.doors import Attendance
 from tests.support.oracle.inputs import Inputs, Roll, Session, Station, Volunteer
@@ -31,6 +33,8 @@ class CityModel:
     check_ins: dict[tuple[str, str], End] = field(default_factory=dict)
     check_outs: dict[tuple[str, str], End] = field(default_factory=dict)
     sign_ups: dict[str, set[str]] = field(default_factory=dict)
+    slips: dict[tuple[str, int], str] = field(default_factory=dict)
+    """Whose presence a session's one-time code has proved."""
     contradictions: list[str] = field(default_factory=list)
     """Acknowledgements that cannot both be right."""
 
@@ -68,10 +72,19 @@ class CityModel:
 
     def signed_up(self, person: str, session: str) -> None:
         """A sign-up was acknowledged."""
-        held = self.sign_ups.setdefault(session, set())
-        if person in held or len(held) >= self.inputs.sessions[session].capacity:
+        held, window = self.sign_ups.setdefault(session, set()), self.inputs.sessions[session]
+        if person in held or len(held) >= window.capacity:
             self.contradictions.append(f"{person} has a place in {session}, which is full or holds them already")
+        for other, people in self.sign_ups.items():
+            one = self.inputs.sessions[other]
+            if person in people and one.starts_at < window.ends_at and window.starts_at < one.ends_at:
+                self.contradictions.append(f"{person} has places in {session} and {other} at one time")
         held.add(person)
+
+    def spent(self, slip: tuple[str, int], person: str) -> None:
+        """A one-time code of a session has proved somebody's presence."""
+        if self.slips.setdefault(slip, person) != person:
+            self.contradictions.append(f"{slip} has proved {person} and {self.slips[slip]}")
 
     # what follows from it
 
@@ -88,9 +101,17 @@ class CityModel:
         ]
         return self.contradictions + late
 
-    def ledger(self, as_of: datetime) -> Ledger:
-        """What all accounts must hold."""
-        return credit(self.attendances(), as_of)
+    def ledger(self, as_of: datetime, ids: Mapping[str, str]) -> Ledger:
+        """What all accounts must hold. ``ids``: volunteers' ids by number, for attendance ids break ties."""
+        named = [_with_attendance_id(each, ids[each.volunteer.number]) for each in self.attendances()]
+        ledger = credit(named, as_of)
+        return Ledger(
+            accounts=ledger.accounts,
+            unit_months=ledger.unit_months,
+            served={(who, _session_of(name), m, grade): n for (who, name, m, grade), n in ledger.served.items()},
+            present={(who, _session_of(name), month, grade) for who, name, month, grade in ledger.present},
+            pending={(who, _session_of(name)): each for (who, name), each in ledger.pending.items()},
+        )
 
     def scores(self, ledger: Ledger, period: str) -> dict[str, Score]:
         """What all units must score."""
@@ -102,6 +123,17 @@ class CityModel:
         if left is None:
             return Attendance(where, volunteer, came.at, came.grade)
         return Attendance(where, volunteer, came.at, came.grade, left.at, left.grade)
+
+
+def _with_attendance_id(attendance: Attendance, volunteer_id: str) -> Attendance:
+    """The attendance of a session that is named as the ledger orders it: by attendance id."""
+    session = attendance.session
+    name = f"{derived_id(session.number, f'attendance:{volunteer_id}', 0)}|{session.number}"
+    return replace(attendance, session=replace(session, number=name))
+
+
+def _session_of(name: str) -> str:
+    return name.partition("|")[2]
 
 
 def _volunteer(row: list[str]) -> Volunteer:

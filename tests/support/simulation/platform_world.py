@@ -160,5 +160,5 @@ class PlatformWorld(World):
                 reasons = {record["reason"] for record in queue["records"]}
                 if reasons - {"undeclared_type", "behind"} or not self.poisoned:
                     self.fail("parked", f"{name} {queue['_id']}: {reasons} {queue['records'][0]}")
-        ledger = self.model.ledger(EPOCH + timedelta(seconds=self.loop.now))
+        ledger = self.model.ledger(EPOCH + timedelta(seconds=self.loop.now), self._ids())
         await CityChecks(self, self.clients, self.model, ledger).all_of_it(self.poisoned)

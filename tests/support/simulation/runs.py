@@ -6,10 +6,14 @@ from contextlib import contextmanager
 from types import ModuleType
 from typing import Final
 
+from services.assessment.scores import handlers as assessment_scores
 from services.eventing import parking
 from services.eventing.door import logic as door_logic
 from services.eventing.relay import loop as relay_loop
 from services.eventing.relay import unmarked
+from services.hours.ledger import reads as hours_reads
+from services.hours.timeouts import handlers as hours_timeouts
+from services.registry.imports import handlers as registry_imports
 from tests.support.simulation import city, eventing_world, platform_world
 from tests.support.simulation.loop import burial
 from tests.support.simulation.plan import Plan, shrink
@@ -28,6 +32,10 @@ TIGHT: Final[tuple[tuple[ModuleType, str, int], ...]] = (
     (relay_loop, "BATCH_EVENTS_MAX", 3),
     (parking, "PAGE_KEYS", 1),
     (door_logic, "BATCH_RECORDS_MAX", 2),
+    (registry_imports, "CHUNK_ROWS_MAX", 2),
+    (hours_timeouts, "DUE_ACCOUNTS_MAX", 1),
+    (hours_reads, "VERIFY_ENTRIES", 2),
+    (assessment_scores, "PUBLISH_UNITS_MAX", 1),
 )
 SHRINK_RUNS_MAX: Final = 250
 
