@@ -17,7 +17,7 @@ from deploy.history.catch_up import CatchUp
 from deploy.history.gateway_client import Gateway, LoadFailed, Tokens
 from deploy.history.loader import Loaded, Loader
 from deploy.history.seasons import last_quarter_ends, parse_month
-from deploy.history.sendings import read_history
+from deploy.history.sendings import MANIFEST, read_history
 from deploy.history.verify import Verdict
 from deploy.history.verify import verify as compare
 from services.runtime.clock import DevelopmentClock, SystemClock
@@ -45,15 +45,16 @@ def generate(
     seed: Annotated[int, typer.Option(help="Same seed, same bytes.")] = 1,
     months: Annotated[int, typer.Option(help="How many whole months.")] = 3,
     until: Annotated[str, typer.Option(help="The last month, YYYY-MM; by default the last full quarter's.")] = "",
+    only: Annotated[list[str] | None, typer.Option(help="A unit's code, repeated; by default all units.")] = None,
 ) -> None:
     """Write a period of the history as the files that counties send."""
     try:
         span = generator.period(parse_month(until) if until else last_quarter_ends(today()), months)
     except ValueError as error:
         raise typer.BadParameter(str(error)) from error
-    if (out / "manifest.json").exists():
+    if (out / MANIFEST).exists():
         shutil.rmtree(out)
-    manifest = generator.generate(seed, span, out)
+    manifest = generator.generate(seed, span, out, only or ())
     console = Console()
     for name, count in manifest["counts"].items():
         console.print(f"{name:24} {count:>9,}")

@@ -83,11 +83,12 @@ def write(path: Path, content: bytes) -> None:
 
 
 def units_file(units: Sequence[Unit]) -> bytes:
-    """The area table; every other unit's parent is the city."""
+    """The area table; every other unit's parent is the city, if that is in it."""
+    parent = CITY if any(unit.code == CITY for unit in units) else ""
     since = HISTORY_STARTS.replace(year=2020, month=1).isoformat()
     return csv_bytes(
         UNIT_COLUMNS,
-        [(unit.code, unit.system, unit.name, "" if unit.code == CITY else CITY, since) for unit in units],
+        [(unit.code, unit.system, unit.name, "" if unit.code == CITY else parent, since) for unit in units],
     )
 
 

@@ -9,6 +9,8 @@ from datetime import datetime, timedelta
 from pathlib import Path
 from typing import Any, Final, NamedTuple, assert_never
 
+import httpx
+
 from deploy.history.catch_up import CatchUp
 from deploy.history.gateway_client import Gateway, LoadFailed, code_of, describe, key_of
 from deploy.history.sendings import LISTS, REGISTRY_LISTS, History, Sending
@@ -17,7 +19,7 @@ from services.runtime.clock import DevelopmentClock
 CONCURRENT_MAX: Final = 8
 LISTS_CONCURRENT_MAX: Final = 2
 """A list is hundreds of rows in one transaction."""
-BARRIER_DAYS: Final = 7
+BARRIER_DAYS: Final = 14
 TIME_OUT: Final = timedelta(hours=24)
 MARGIN: Final = timedelta(hours=1)
 REGISTRY_TOPICS: Final = ("registry.volunteers", "registry.organisations")
@@ -27,6 +29,8 @@ STATION_CODES: Final = 1_000_000
 SLIP: Final = "slip "
 """In a list, ``slip 12`` stands for the code on the session's twelfth slip."""
 NOT_SENT: Final = "not_sent"
+SENT_BEFORE: Final = "sent_before"
+"""An earlier load has sent this command, when a station showed another code; what it was answered is not known."""
 
 Stage = str
 Told = Callable[[Stage, int], None]
@@ -231,7 +235,7 @@ class Loader:
             body["proof"] = await self._proof(line["proof"], sending.at)
         token = self._gateway.tokens.of("volunteer", person.home_unit, person.volunteer_id)
         path = f"/activities/v1/sessions/{line['session_id']}/{door}"
-        return code_of(await self._post_line(sending, path, token, body))
+        return _live_code(await self._post_line(sending, path, token, body))
 
     async def _proof(self, proof: dict[str, Any], at: datetime) -> dict[str, str]:
         if proof["method"] != "station_code":
@@ -260,10 +264,15 @@ class Loader:
             self._proposals[line["proposal"]] = response.json()["proposal_id"]
         return code
 
-    async def _post_line(self, sending: Sending, path: str, token: str, body: dict[str, Any] | None) -> Any:
+    async def _post_line(self, sending: Sending, path: str, token: str, body: dict[str, Any] | None) -> httpx.Response:
         content = b"" if body is None else json.dumps(body).encode()
         key = key_of(sending.door, str(sending.index), json.dumps(_line_of(sending), sort_keys=True))
         return await self._gateway.post(path, token=token, key=key, content=content)
+
+
+def _live_code(response: httpx.Response) -> str | None:
+    code = code_of(response)
+    return SENT_BEFORE if code == "idempotency_key_reused" else code
 
 
 def _line_of(sending: Sending) -> dict[str, Any]:

@@ -72,7 +72,8 @@ class Turnout:
 
     def _drawn(self, ready: Mapping[str, int]) -> Person | None:
         rng = self._rng
-        unit = rng.choice(self._neighbours) if rng.random() < GUEST_SHARE else self._unit
+        is_guest = rng.random() < GUEST_SHARE and self._neighbours
+        unit = rng.choice(self._neighbours) if is_guest else self._unit
         return self._crowds[unit].draw(rng, ready[unit]) if ready[unit] else None
 
 

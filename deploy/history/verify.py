@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any, Final
 
 from deploy.history.gateway_client import Gateway
-from deploy.history.loader import Loaded
+from deploy.history.loader import SENT_BEFORE, Loaded
 from deploy.history.seasons import add_months, month_text, parse_month
 from tests.support.oracle.judgement import Judgement, judge
 from tests.support.oracle.scoreboard import Score
@@ -135,4 +135,6 @@ def _compare_refusals(verdict: Verdict, judgement: Judgement, loaded: Loaded) ->
         verdict.compare("receipts", file, loaded.refused.get(file), refused)
     for (door, index), code in judgement.outcome.lines.items():
         found = loaded.lines[door].get(index, "no answer")
+        if found == SENT_BEFORE:
+            continue
         verdict.compare("commands", f"{door}, line {index + 1}", found, code)

@@ -33,8 +33,23 @@ from services.runtime.development import KEY_FILE
 DATA_DIR = Path(".local/run")
 MADE_BY_A_RUN = ("history", "servers", "logs", "clock", "loaded.json", "processes.json")
 EXIT_DISAGREES = 1
-SCALES = {"month": 1, "quarter": 3, "city": 36}
-"""Months of history: the last full month, the last calendar quarter, the whole history up to the last full month."""
+
+
+@dataclass(frozen=True, slots=True)
+class Scale:
+    """How much of the history is loaded: so many months, of these units (none are all)."""
+
+    months: int
+    only: tuple[str, ...] = ()
+
+
+SCALES = {
+    "sample": Scale(1, only=("340871", "340828")),
+    "month": Scale(1),
+    "quarter": Scale(3),
+    "city": Scale(36),
+}
+"""The last full month of the two smallest units, or of all; the last calendar quarter; the whole history."""
 
 
 @dataclass(slots=True)
@@ -58,7 +73,7 @@ def span_of(scale: str, today: date) -> Period:
     if scale not in SCALES:
         raise ValueError(f"SCALE is one of {', '.join(SCALES)}")
     last = last_quarter_ends(today) if scale == "quarter" else last_full_month(today)
-    return period(last, SCALES[scale])
+    return period(last, SCALES[scale].months)
 
 
 def run(
@@ -79,7 +94,7 @@ def run(
     history_dir = data_dir / "history"
     with watch.timing("generating the history"):
         if not (keep and (history_dir / "manifest.json").exists()):
-            generate(seed, span, history_dir)
+            generate(seed, span, history_dir, SCALES[scale].only)
     history = read_history(history_dir)
     clock = DevelopmentClock.create(data_dir.absolute() / "clock", history.sendings[0].at)
     try:

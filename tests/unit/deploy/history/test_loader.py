@@ -164,9 +164,9 @@ async def test_activities_must_know_whom_registry_knows_before_anything_else(
     assert awaited < platform.log.index("/activities/v1/batches")
 
 
-async def test_weeks_are_parted_by_barriers(history: History, platform: Platform) -> None:
+async def test_fortnights_are_parted_by_barriers(history: History, platform: Platform) -> None:
     history.kiosk(reading("check_in", at("09:00")))
-    history.kiosk(reading("check_out", at("10:00")), sent=at("21:00", "2026-07-12"), name="late")
+    history.kiosk(reading("check_out", at("10:00")), sent=at("21:00", "2026-07-20"), name="late")
     await load(history, platform)
     places = [place for place, entry in enumerate(platform.log) if entry == "/activities/v1/batches"]
     assert "barrier" in platform.log[places[0] : places[1]]
@@ -245,6 +245,14 @@ async def test_the_same_commands_have_the_same_keys(history: History, platform: 
     keys = [request.headers["idempotency-key"] for request in platform.sent_to("/sign-ups")]
     assert keys[:2] == keys[2:]
     assert len(set(keys)) == 2
+
+
+async def test_what_an_earlier_load_sent_with_another_code_is_no_refusal(history: History, platform: Platform) -> None:
+    platform.refusals[f"/activities/v1/sessions/{SESSION}/check-ins"] = (422, "idempotency_key_reused")
+    history.live.append(command("check_in", at("09:00")))
+    loaded = await load(history, platform)
+    assert loaded.lines["live"] == {0: "sent_before"}
+    assert loaded.attendances == 0
 
 
 async def test_a_list_that_is_not_taken_whole_ends_the_load(history: History, platform: Platform) -> None:

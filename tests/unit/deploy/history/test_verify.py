@@ -199,6 +199,13 @@ async def test_a_wrong_answer_is_found_and_named(tmp_path: Path, change: Callabl
     assert [difference for difference in verdict.differences if difference.startswith(where)], verdict.differences
 
 
+async def test_what_an_earlier_load_sent_is_not_compared(tmp_path: Path) -> None:
+    def sent_before(loaded: Loaded) -> None:
+        loaded.lines["live"][0] = "sent_before"
+
+    assert (await verdict_of(tmp_path, loaded=sent_before)).agrees
+
+
 def test_no_comparison_is_no_agreement() -> None:
     assert not Verdict().agrees
 
