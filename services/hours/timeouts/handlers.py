@@ -1,21 +1,21 @@
 """Announces the missed check-outs whose time has run out, once each."""
 
+from collections.abc import Sequence
 from datetime import datetime
 
 from services.contracts.hours import AttendanceTimedOut
 from services.contracts.ids import AttendanceId, EventId, VolunteerId
 from services.eventing.facts import Fact, derived_id
 from services.eventing.outbox import emit
-from services.eventing.ports import Index, Ports, Transaction
+from services.eventing.ports import Document, Index, Ports, Transaction
 from services.eventing.relay.lease import LeaseGuard
 from services.eventing.times import to_text
 from services.hours.crediting.rules import minute_of, moment_of
 from services.hours.ledger import store as ledger
-from services.hours.ledger.rules import Account
 
 TIMEOUT_EVENT_RULE = "timeout"
 DUE_ACCOUNTS_MAX = 500
-"""Accounts looked at in one run; the processor clears them within seconds, the next run sees the rest."""
+"""Accounts looked at at a time; the processor clears them within seconds, the next run sees the rest."""
 TIMEOUTS_ANNOUNCED = "timeouts"
 """One document per attendance whose time-out was announced, so that none is announced twice."""
 COLLECTIONS = (TIMEOUTS_ANNOUNCED,)
@@ -35,9 +35,7 @@ class MissedCheckOuts:
         row_id = self._ports.ids.new()
 
         async def announce(tx: Transaction) -> int:
-            due = _due(await self._due_accounts(minute_of(now)), minute_of(now))
-            known = await tx.get(TIMEOUTS_ANNOUNCED, [event.attendance_id for event in due])
-            fresh = [event for event in due if event.attendance_id not in known]
+            fresh = await self._fresh(tx, minute_of(now))
             if fresh:
                 await tx.insert(TIMEOUTS_ANNOUNCED, [{"_id": e.attendance_id, "at": to_text(now)} for e in fresh])
                 await emit(tx, [_fact(event, now) for event in fresh], row_id=row_id, at=now)
@@ -45,22 +43,37 @@ class MissedCheckOuts:
 
         return await guard.transact(announce)
 
-    async def _due_accounts(self, now: int) -> list[tuple[str, Account]]:
-        where = {"next_due": {"$gt": 0, "$lte": now}}
-        order = (("next_due", 1), ("_id", 1))
-        documents = await self._ports.store.find(ledger.ACCOUNTS, where, sort=order, limit=DUE_ACCOUNTS_MAX)
-        pairs = ((document["_id"], ledger.account_of(document)) for document in documents)
-        return [(volunteer, account) for volunteer, account in pairs if account is not None]
+    async def _fresh(self, tx: Transaction, now: int) -> list[AttendanceTimedOut]:
+        """Some of what is due and not announced; none only if there is none.
+
+        Goes past accounts whose time-outs were announced and are not applied: those of people whose records are parked
+        stay due, and must not stand in the way of all others.
+        """
+        after = ""
+        while True:
+            documents = await self._due_documents(now, after)
+            due = _due(documents, now)
+            known = await tx.get(TIMEOUTS_ANNOUNCED, [event.attendance_id for event in due])
+            fresh = [event for event in due if event.attendance_id not in known]
+            if fresh or len(documents) < DUE_ACCOUNTS_MAX:
+                return fresh
+            after = documents[-1]["_id"]
+
+    async def _due_documents(self, now: int, after: str) -> list[Document]:
+        where = {"next_due": {"$gt": 0, "$lte": now}, "_id": {"$gt": after}}
+        return await self._ports.store.find(ledger.ACCOUNTS, where, limit=DUE_ACCOUNTS_MAX)
 
 
-def _due(accounts: list[tuple[str, Account]], now: int) -> list[AttendanceTimedOut]:
+def _due(documents: Sequence[Document], now: int) -> list[AttendanceTimedOut]:
+    pairs = ((document["_id"], ledger.account_of(document)) for document in documents)
     return [
         AttendanceTimedOut(
             volunteer_id=VolunteerId(volunteer),
             attendance_id=AttendanceId(attendance),
             due_at=moment_of(waiting.due),
         )
-        for volunteer, account in accounts
+        for volunteer, account in pairs
+        if account is not None
         for attendance, waiting in sorted(account.open.items())
         if waiting.due <= now
     ]
