@@ -7,6 +7,7 @@ from services.hours.ledger import store
 from services.hours.ledger.entries import GENESIS, first_misfit
 from services.hours.ledger.rules import GRADES, Account
 from services.hours.ledger.views import ByGrade, UnitMonth, Verification
+from services.runtime.cursors import number_after, row_after
 from services.runtime.pages import PageRequest
 
 VERIFY_ENTRIES = 1_000
@@ -23,15 +24,12 @@ async def get_account(reads: Reads, volunteer: str) -> Account | None:
 
 
 async def list_accounts(reads: Reads, area: str, unit: str | None, page: PageRequest) -> list[tuple[str, Account]]:
-    """At most one more than a page of accounts of an area, by unit and volunteer id."""
+    """At most one more than a page of accounts of an area, by unit and volunteer id. Raises ``cursor_invalid``."""
+    limit = page.limit + 1
+    if (after := row_after(page, unit or area)) is not None:
+        return await _list_across_units(reads, unit or area, *after, limit)
     where: Where = {"home_unit": unit} if unit is not None else _within(area, "home_unit")
-    if page.after is not None:
-        after_unit, after_id = page.after
-        if unit is None:
-            return await _list_across_units(reads, area, str(after_unit), str(after_id), page.limit + 1)
-        where = {**where, "_id": {"$gt": after_id}}
-    documents = await reads.find(store.ACCOUNTS, where, sort=(("home_unit", 1), ("_id", 1)), limit=page.limit + 1)
-    return _accounts(documents)
+    return _accounts(await reads.find(store.ACCOUNTS, where, sort=(("home_unit", 1), ("_id", 1)), limit=limit))
 
 
 async def _list_across_units(reads: Reads, area: str, unit: str, after: str, limit: int) -> list[tuple[str, Account]]:
@@ -59,9 +57,7 @@ def _area_end(area: str) -> str:
 
 async def list_entries(reads: Reads, volunteer: str, month: str | None, page: PageRequest) -> list[Document]:
     """At most one more than a page of an account's entries, oldest first."""
-    where: dict[str, object] = {"volunteer_id": volunteer}
-    if page.after is not None:
-        where["chain_number"] = {"$gt": page.after[0]}
+    where: dict[str, object] = {"volunteer_id": volunteer, "chain_number": {"$gt": number_after(page)}}
     if month is not None:
         where["booking_month"] = month
     return await reads.find(store.ENTRIES, where, sort=(("volunteer_id", 1), ("chain_number", 1)), limit=page.limit + 1)

@@ -6,7 +6,6 @@ from fastapi import APIRouter, Depends, Path, Query, Response
 
 from services.contracts.ids import OrganisationId, OrganisationKind, UnitCode
 from services.eventing.ports import Ports
-from services.registry.cursors import row_after
 from services.registry.days import day_of
 from services.registry.organisations import handlers, store
 from services.registry.organisations.rules import RegisterOrganisation
@@ -19,6 +18,7 @@ from services.registry.organisations.views import (
 )
 from services.runtime.auth import Caller, outside_area, require
 from services.runtime.commands import Command, command
+from services.runtime.cursors import row_after
 from services.runtime.http import answer, get_ports
 from services.runtime.pages import Page, Paging, page_of
 from services.runtime.problems import RefusedError, refusals, refused

@@ -6,13 +6,13 @@ from fastapi import APIRouter, Depends, Path, Response
 
 from services.contracts.ids import UnitCode
 from services.eventing.ports import Ports
-from services.registry.cursors import unit_after
 from services.registry.days import day_of
 from services.registry.units import handlers, store
 from services.registry.units.rules import RecordRoll, RegisterUnit
 from services.registry.units.views import UNIT_PATTERN, RollBody, UnitBody, UnitEdited, UnitView
 from services.runtime.auth import Caller, outside_area, require
 from services.runtime.commands import Command, command
+from services.runtime.cursors import unit_after
 from services.runtime.http import answer, get_ports
 from services.runtime.pages import Page, Paging, page_of
 from services.runtime.problems import RefusedError, refusals, refused

@@ -7,7 +7,6 @@ from fastapi import APIRouter, Depends, Path, Query, Response
 
 from services.contracts.ids import OrganisationId, UnitCode, VolunteerNumber
 from services.eventing.ports import Ports
-from services.registry.cursors import row_after
 from services.registry.days import day_of
 from services.registry.deliveries.rules import Served
 from services.registry.deliveries.store import load_served
@@ -30,6 +29,7 @@ from services.registry.volunteers.views import (
 )
 from services.runtime.auth import Caller, outside_area, require
 from services.runtime.commands import Command, command
+from services.runtime.cursors import row_after
 from services.runtime.dependencies import dependency_of
 from services.runtime.http import answer, get_ports
 from services.runtime.logs import logger

@@ -7,6 +7,7 @@ import pytest
 from services.contracts.hours import EntryPosted, NoticeRaised
 from services.hours import wiring
 from services.hours.ledger import store as ledger
+from services.runtime.pages import to_cursor
 from tests.support.asgi import Answer, call
 from tests.support.attendance import at, checked_in, checked_out, session, timed_out
 from tests.support.ports import make_ports
@@ -159,6 +160,10 @@ async def test_balances_of_an_area_come_in_pages_across_units(hours: Processing)
         ("/v1/units/340802/months/2026-13", "3408", 422, "invalid_parameter"),
         ("/v1/totals?month=July", "3408", 422, "invalid_parameter"),
         ("/v1/accounts?after=x", "3408", 400, "cursor_invalid"),
+        (f"/v1/accounts?after={to_cursor(('350100', ''))}", "3408", 400, "cursor_invalid"),
+        (f"/v1/accounts?unit=340802&after={to_cursor(('340803', ''))}", "3408", 400, "cursor_invalid"),
+        (f"/v1/accounts?after={to_cursor((7,))}", "3408", 400, "cursor_invalid"),
+        (f"/v1/accounts/v1/entries?after={to_cursor(('340802', 'v1'))}", "3408", 400, "cursor_invalid"),
     ],
 )
 async def test_read_is_refused(hours: Processing, path: str, area: str, status: int, code: str) -> None:

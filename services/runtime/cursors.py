@@ -27,6 +27,17 @@ def row_after(page: PageRequest, area: str) -> tuple[str, str] | None:
             raise refused("cursor_invalid")
 
 
+def number_after(page: PageRequest) -> int:
+    """The number that a list sorted by one number goes on after, 0 at its start. Raises ``cursor_invalid``."""
+    match page.after:
+        case None:
+            return 0
+        case (int() as number,):
+            return number
+        case _:
+            raise refused("cursor_invalid")
+
+
 def _holds(area: str, unit: str) -> bool:
     """Whether a list of this area can have ended there. A cursor is no secret: it must not lead out of the area."""
     return area == EVERYWHERE or unit.startswith(area)
