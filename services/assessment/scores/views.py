@@ -7,6 +7,7 @@ from fractions import Fraction
 
 import msgspec
 from pydantic import BaseModel, ConfigDict, Field
+from pydantic.config import JsonDict
 
 from services.assessment.rule_sets.rules import RuleSet
 from services.assessment.scores.handlers import exact
@@ -19,6 +20,52 @@ def displayed(value: Fraction, places: int = DISPLAY_PLACES) -> str:
     """A rational rounded half up for display; never computed with."""
     scaled = Decimal(value.numerator) / Decimal(value.denominator)
     return str(scaled.quantize(Decimal(1).scaleb(-places), rounding=ROUND_HALF_UP))
+
+
+_INDICATOR: JsonDict = {
+    "indicator": "I13",
+    "block": "活动",
+    "name": "人均时长",
+    "state": "scored",
+    "numerator": "9731/1",
+    "denominator": "14750/1",
+    "value": "9731/14750",
+    "weight": "6/1",
+    "points": "29193/7375",
+    "points_displayed": "3.96",
+}
+_SCORE: JsonDict = {
+    "unit": "340802",
+    "name": "迎江区",
+    "period": "2026-Q3",
+    "rule_set": "2026-1",
+    "window": ["2026-07", "2026-08", "2026-09"],
+    "points": "29193/7375",
+    "points_displayed": "3.96",
+    "weight": "6/1",
+    "complete": True,
+    "minutes_by_grade": [2100, 201060, 382800, 0],
+    "indicators": [_INDICATOR],
+}
+_RULE_SET: JsonDict = {
+    "id": "2026-1",
+    "title": "离退休干部志愿服务评估指标",
+    "valid_from": "2026-01-01",
+    "source": "Proposed from public county rules.",
+    "indicators": [
+        {
+            "id": "I13",
+            "block": "活动",
+            "name": "人均时长",
+            "formula": "hours_per_head",
+            "weight": "6",
+            "target": "25",
+            "window_months": None,
+            "missing": "zero",
+            "source": "25 hours a year",
+        }
+    ],
+}
 
 
 class IndicatorView(BaseModel):
@@ -57,7 +104,7 @@ class IndicatorView(BaseModel):
 class ScoreView(BaseModel):
     """A unit's live score for a period."""
 
-    model_config = ConfigDict(frozen=True)
+    model_config = ConfigDict(frozen=True, json_schema_extra={"examples": [_SCORE]})
 
     unit: str
     name: str
@@ -92,13 +139,18 @@ class ScoreView(BaseModel):
 class ScoreboardRow(ScoreView):
     """A unit's place on the scoreboard; equal points share a rank."""
 
+    model_config = ConfigDict(frozen=True, json_schema_extra={"examples": [_SCORE | {"rank": 1}]})
+
     rank: int
 
 
 class Scoreboard(BaseModel):
     """The live scoreboard of an area, from the best to the last."""
 
-    model_config = ConfigDict(frozen=True)
+    model_config = ConfigDict(
+        frozen=True,
+        json_schema_extra={"examples": [{"period": "2026-Q3", "rule_set": "2026-1", "rows": [_SCORE | {"rank": 1}]}]},
+    )
 
     period: str
     rule_set: str
@@ -124,7 +176,7 @@ class RuleSetIndicator(BaseModel):
 class RuleSetView(BaseModel):
     """A rule set as it is published."""
 
-    model_config = ConfigDict(frozen=True)
+    model_config = ConfigDict(frozen=True, json_schema_extra={"examples": [_RULE_SET]})
 
     id: str
     title: str

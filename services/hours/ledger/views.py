@@ -5,6 +5,7 @@ from datetime import date, datetime
 from typing import Annotated
 
 from pydantic import BaseModel, ConfigDict, Field
+from pydantic.config import JsonDict
 
 from services.contracts.hours import EntryKind
 from services.contracts.ids import Grade
@@ -14,6 +15,68 @@ from services.hours.crediting.rules import moment_of
 from services.hours.ledger.rules import Account
 
 Minutes = Annotated[int, Field(description="Whole minutes.")]
+
+
+_BALANCE: JsonDict = {
+    "volunteer_id": "0198f3c2-7a10-7c55-9d1e-5f3b2a4c6d70",
+    "home_unit": "340802",
+    "minutes": 4310,
+    "by_grade": {"grade_0": 0, "grade_1": 980, "grade_2": 3330, "grade_3": 0},
+    "entries": 37,
+}
+_PENDING: JsonDict = {
+    "attendance_id": "5c1f0b9d2e7a4836a0d4c9be13f7582d",
+    "session_id": "SE-340802-0014-1",
+    "surely_minutes": 0,
+    "at_most_minutes": 115,
+    "grade": 2,
+    "settles_at": "2026-07-15T03:00:00Z",
+}
+_ACCOUNT: JsonDict = {
+    **_BALANCE,
+    "pending": [_PENDING],
+    "chain_head": "4e" * 32,
+    "recorded_at": "2026-07-14T03:04:09.000000Z",
+}
+_ENTRY: JsonDict = {
+    "entry_id": "0b7d8f5e6c4a39281706f5e4d3c2b1a0",
+    "kind": "credit",
+    "minutes": 120,
+    "grade": 2,
+    "state": "settled",
+    "service_date": "2026-07-14",
+    "booking_month": "2026-07",
+    "recorded_at": "2026-07-14T03:04:09.000000Z",
+    "home_unit": "340802",
+    "unit_served": "340802",
+    "attendance_id": "5c1f0b9d2e7a4836a0d4c9be13f7582d",
+    "session_id": "SE-340802-0014-1",
+    "activity_id": "AC-340802-0014",
+    "organiser_id": "TM-340802-07",
+    "station_id": "ST-340802-03",
+    "service_type": "health",
+    "key_field": "health_care",
+    "reverses": None,
+    "cause": "0198063f-11c4-7d7e-8a35-2b9c4d1e6f80",
+    "rule": "credit-1",
+    "ordinal": 0,
+    "lane": "340802|activities.attendance|3",
+    "chain_number": 41,
+    "chain_hash": "4e" * 32,
+}
+_VERIFICATION: JsonDict = {
+    "volunteer_id": "0198f3c2-7a10-7c55-9d1e-5f3b2a4c6d70",
+    "holds": True,
+    "entries": 37,
+    "first_misfit": None,
+}
+_UNIT_MONTH: JsonDict = {
+    "unit": "340802",
+    "month": "2026-07",
+    "minutes": 84210,
+    "by_grade": {"grade_0": 2100, "grade_1": 30110, "grade_2": 52000, "grade_3": 0},
+    "entries": 702,
+}
 
 
 class ByGrade(BaseModel):
@@ -49,20 +112,7 @@ class Pending(BaseModel):
 class Balance(BaseModel):
     """One volunteer's settled balance."""
 
-    model_config = ConfigDict(
-        frozen=True,
-        json_schema_extra={
-            "examples": [
-                {
-                    "volunteer_id": "0198f3c2-7a10-7c55-9d1e-5f3b2a4c6d70",
-                    "home_unit": "340802",
-                    "minutes": 4310,
-                    "by_grade": {"grade_0": 0, "grade_1": 980, "grade_2": 3330, "grade_3": 0},
-                    "entries": 37,
-                }
-            ]
-        },
-    )
+    model_config = ConfigDict(frozen=True, json_schema_extra={"examples": [_BALANCE]})
 
     volunteer_id: str
     home_unit: str
@@ -84,6 +134,8 @@ class Balance(BaseModel):
 
 class AccountView(Balance):
     """One volunteer's account: balance, what is pending, and the head of its chain."""
+
+    model_config = ConfigDict(frozen=True, json_schema_extra={"examples": [_ACCOUNT]})
 
     pending: Sequence[Pending]
     chain_head: str
@@ -113,7 +165,7 @@ class AccountView(Balance):
 class EntryView(BaseModel):
     """One entry of the ledger, as it was inserted."""
 
-    model_config = ConfigDict(frozen=True)
+    model_config = ConfigDict(frozen=True, json_schema_extra={"examples": [_ENTRY]})
 
     entry_id: str
     kind: EntryKind
@@ -149,7 +201,7 @@ class EntryView(BaseModel):
 class Verification(BaseModel):
     """What walking an account's chain from its first entry showed."""
 
-    model_config = ConfigDict(frozen=True)
+    model_config = ConfigDict(frozen=True, json_schema_extra={"examples": [_VERIFICATION]})
 
     volunteer_id: str
     holds: bool = Field(description="Every hash follows, and the balance is the sum of the entries.")
@@ -160,7 +212,7 @@ class Verification(BaseModel):
 class UnitMonth(BaseModel):
     """What a unit's lanes issued for one booking month."""
 
-    model_config = ConfigDict(frozen=True)
+    model_config = ConfigDict(frozen=True, json_schema_extra={"examples": [_UNIT_MONTH]})
 
     unit: str
     month: str
