@@ -20,7 +20,7 @@ from services.contracts.ids import (
 
 SHANGHAI = timezone(timedelta(hours=8))
 LISTED = (Proof(method="leader_list", given_by=ActorId("leader"), side="leader"),)
-CARD = (Proof(method="personal_card", given_by=ActorId("card:v1"), side="volunteer"),)
+CARD = (Proof(method="personal_card", given_by=ActorId("v1"), side="volunteer"),)
 SERVED = (*CARD, Proof(method="served_confirmation", given_by=ActorId("elder-home"), side="served"))
 PROOFS_BY_GRADE = {1: LISTED, 2: CARD, 3: SERVED}
 

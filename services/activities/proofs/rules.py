@@ -81,7 +81,8 @@ def _prove_by_text(
         case "personal_card":
             if text != volunteer.number:
                 return Refusal("card_invalid")
-            return (Proof(method=method, given_by=ActorId(f"card:{volunteer.volunteer_id}"), side="volunteer"),)
+            # The holder gave it: whoever types in their own card proves nothing but their own word.
+            return (Proof(method=method, given_by=ActorId(volunteer.volunteer_id), side="volunteer"),)
         case "one_time_code":
             if not is_one_time_code(secret, session.session_id, text):
                 return Refusal("code_invalid")

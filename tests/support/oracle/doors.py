@@ -306,7 +306,7 @@ def _proof(session: Session, volunteer: Volunteer, proof: dict[str, Any] | None,
         case "station_code":
             return Proof("station_code", session.station or "", "station")
         case "personal_card":
-            return Proof("personal_card", f"card:{volunteer.number}", "volunteer")
+            return Proof("personal_card", volunteer.number, "volunteer")
         case "one_time_code":
             return Proof("one_time_code", f"code:{session.station or session.organiser}", "station")
         case "leader_list":

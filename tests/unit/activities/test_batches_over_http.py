@@ -57,7 +57,7 @@ async def test_a_kiosk_sends_what_it_read_with_its_own_times(world: World) -> No
     assert isinstance(left.data, CheckedOut)
     assert (came.data.at, came.time, came.data.entered_by) == (at(9), at(20), "KIOSK-1")
     assert (came.data.entry_mode, came.data.batch_id) == ("kiosk_batch", answer.json["batch_id"])
-    assert [proof.given_by for proof in came.data.proofs] == ["card:V-1"]
+    assert [proof.given_by for proof in came.data.proofs] == ["V-1"]
 
 
 async def test_a_roster_line_is_check_in_and_check_out(world: World) -> None:

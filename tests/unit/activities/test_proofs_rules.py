@@ -33,7 +33,7 @@ def test_the_stations_code_is_given_by_the_station() -> None:
 
 def test_a_card_is_given_by_the_card() -> None:
     proof = only(proved(Claim("personal_card", "N-1")))
-    assert (proof.method, proof.given_by, proof.side) == ("personal_card", "card:V-1", "volunteer")
+    assert (proof.method, proof.given_by, proof.side) == ("personal_card", "V-1", "volunteer")
 
 
 def test_a_one_time_code_is_given_by_the_station() -> None:

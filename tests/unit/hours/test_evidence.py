@@ -38,10 +38,10 @@ SERVED = proof("served_confirmation", "elder-home", "served")
         (end(proof("leader_list", "leader", "leader")), 1),
         (end(proof("self_report", "v1", "volunteer")), 1),
         (end(CODE), 2),
-        (end(proof("personal_card", "card:v1", "volunteer")), 2),
+        (end(proof("personal_card", "v1", "volunteer")), 2),
         (end(proof("one_time_code", "code:station-1", "station")), 2),
         (end(CODE, SERVED), 3),
-        (end(CODE, proof("personal_card", "card:v1", "volunteer")), 2),
+        (end(CODE, proof("personal_card", "v1", "volunteer")), 2),
         (end(SERVED, SERVED), 2),
         (end(CODE, SERVED, back_office=True, approved_by="clerk-2"), 0),
     ],
@@ -54,6 +54,10 @@ def test_grade_of_an_end(attendance: CheckedIn, grade: int) -> None:
 def test_who_entered_or_approved_cannot_prove(who: dict[str, str]) -> None:
     assert grade_of_end(end(SERVED, **who)) == 1  # type: ignore[arg-type]
     assert grade_of_end(end(CODE, SERVED, **who)) == 2  # type: ignore[arg-type]
+
+
+def test_whoever_types_in_their_own_card_gives_only_their_own_word() -> None:
+    assert grade_of_end(end(proof("personal_card", "v1", "volunteer"), entered_by="v1")) == 1
 
 
 def test_an_interval_is_worth_its_weaker_end() -> None:

@@ -214,7 +214,7 @@ def test_who_is_not_on_a_list_yet_is_unknown(history: History) -> None:
     assert early.outcome.refused["roster"] == [(1, "session_unknown")]
 
 
-CARD = Proof("personal_card", "card:V1", "volunteer")
+CARD = Proof("personal_card", "V1", "volunteer")
 CODE = Proof("station_code", STATION, "station")
 SERVED = Proof("served_confirmation", "E1", "served")
 
