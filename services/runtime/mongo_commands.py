@@ -92,6 +92,7 @@ def open_client(uri: str, name: str) -> AsyncMongoClient[Document]:
         socketTimeoutMS=SOCKET_TIMEOUT_MS,
         maxPoolSize=POOL_CONNECTIONS_MAX,
         waitQueueTimeoutMS=POOL_WAIT_TIMEOUT_MS,
+        serverMonitoringMode="poll",  # streaming takes two more connections, and a failed command asks at once anyway
         tz_aware=True,
     )
 
