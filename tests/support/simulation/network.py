@@ -13,6 +13,8 @@ T = TypeVar("T")
 
 REQUEST_TIMEOUT_S = 4.0
 """How long a client waits for an answer; what it asked for may happen later all the same."""
+SELECTION_TIMEOUT_S = 3.0
+"""How long a driver waits for a server that is down; it was not asked then."""
 QUICK_DELAY_S = (0.0005, 0.004)
 SLOW_DELAY_MAX_S = 0.4
 STALL_DELAY_MAX_S = 9.0
@@ -21,6 +23,10 @@ STALL_DELAY_MAX_S = 9.0
 
 class UnansweredError(Exception):
     """The request or its answer was lost or late: it may have been executed, may be later, or never."""
+
+
+class ResetError(UnansweredError):
+    """The connection broke: clients know at once that no answer will come."""
 
 
 @dataclass(slots=True)
@@ -81,6 +87,9 @@ class Server:
         self.loop = network.loop
         self.node = Node(network.loop, name)
         self.down_until_s = 0.0
+        self.requests = 0
+        self.fuse: tuple[int, Callable[[], None]] | None = None
+        """After this many requests something befalls the server, between a request and its sender's next."""
 
     async def ask(self, function: Callable[..., Any], *arguments: Any) -> Any:
         """Executes ``function`` at the server and returns its answer.
@@ -104,8 +113,12 @@ class Server:
         self, sender: Node, answer: asyncio.Future[Any], function: Callable[..., Any], arguments: tuple[Any, ...]
     ) -> None:
         if self.loop.now < self.down_until_s:
-            self._lost(answer)
+            self._find_nobody(sender, answer, function, arguments)
             return
+        self.requests += 1
+        if self.fuse is not None and self.requests >= self.fuse[0]:
+            self.loop.call_later(2 * self.network.delay_s(), self.fuse[1], context=self.node.context)
+            self.fuse = None
         try:
             result = function(*arguments)
         except Exception as error:  # noqa: BLE001 - whatever the server refuses with is the client's answer
@@ -116,6 +129,16 @@ class Server:
         else:
             self._reply(sender, answer, result, None)
 
+    def _find_nobody(
+        self, sender: Node, answer: asyncio.Future[Any], function: Callable[..., Any], arguments: tuple[Any, ...]
+    ) -> None:
+        """Half of those who find the server down wait for it, as a driver waits for the next primary."""
+        wait_s = self.down_until_s - self.loop.now
+        if wait_s < SELECTION_TIMEOUT_S and self.loop.rng.random() < 0.5:
+            self.node.call_later(wait_s + self.network.delay_s(), self._execute, sender, answer, function, arguments)
+        else:
+            self._lost(answer)
+
     def _reply(self, sender: Node, answer: asyncio.Future[Any], result: Any, error: BaseException | None) -> None:
         if self.network.loses(sender, self.node):
             self._lost(answer)
@@ -125,7 +148,7 @@ class Server:
     def _lost(self, answer: asyncio.Future[Any]) -> None:
         """Half of all losses show at once, as a reset connection; the others only by the client's time-out."""
         if self.loop.rng.random() < 0.5:
-            self.node.call_later(self.network.delay_s(), _deliver, answer, None, UnansweredError("connection reset"))
+            self.node.call_later(self.network.delay_s(), _deliver, answer, None, ResetError("connection reset"))
 
 
 def _give_up(answer: asyncio.Future[Any]) -> None:

@@ -16,6 +16,7 @@ RATES: Final[dict[str, tuple[float, ...]]] = {
     "late": (0.01, 0.05, 0.2),
     "lag": (0.1, 0.5),
     "torn": (0.2, 1.0),
+    "stale": (0.5, 1.0),
     "missed": (0.2, 1.0),
 }
 """Chances that a seed may give to each mishap at every request, append, commit, find or wakeup."""
@@ -24,6 +25,7 @@ CALM_SEEDS: Final = 0.5
 FAULTS_MAX: Final = 9
 FAULTS_UNTIL_S: Final = 25.0
 CRASH_STEPS_MAX: Final = 400
+FAILOVER_REQUESTS_MAX: Final = 60
 BURST_COMMANDS: Final = 8
 BURST_S: Final = 0.2
 LASTS_S: Final = (0.2, 9.0)
@@ -37,7 +39,8 @@ class Fault(msgspec.Struct, frozen=True, omit_defaults=True):
 
     ``crash``: ``node`` dies after ``steps`` more of its own steps and is back after ``lasts`` seconds; ``stop``: it is
     asked to end, and is back as well; ``pause``: it stands still; ``skew``: its clock is ``by`` seconds off from then
-    on; ``cut``: nothing passes between it and ``server``; ``failover``: ``server`` has a new primary; ``broker_down``;
+    on; ``cut``: nothing passes between it and ``server``; ``failover``: ``server`` has a new
+    primary after ``steps`` more requests; ``broker_down``;
     ``expel``: the broker takes it for dead, which it learns last.
     """
 
@@ -122,7 +125,8 @@ def _fault(rng: random.Random, kind: FaultKind, nodes: Sequence[str], stores: Se
         case "cut":
             return Fault(kind, at, node, server, lasts=lasts)
         case "failover":
-            return Fault(kind, at, server=rng.choice(stores))
+            # A random instant falls between requests that belong together only if it is counted by requests.
+            return Fault(kind, at, server=rng.choice(stores), steps=rng.randrange(FAILOVER_REQUESTS_MAX))
         case "broker_down":
             return Fault(kind, at, server=broker, lasts=lasts)
 

@@ -17,6 +17,7 @@ from services.eventing.ports import (
     Transaction,
     Where,
 )
+from services.runtime.mongo import READ_PAUSE_MAX_S, READ_TRIES_MAX
 from services.runtime.mongo_transactions import (
     COMMIT_TRIES_MAX,
     PAUSE_FIRST_S,
@@ -26,7 +27,7 @@ from services.runtime.mongo_transactions import (
     TRY_FOR_S,
 )
 from tests.support.simulation.documents import copied, stored
-from tests.support.simulation.network import UnansweredError
+from tests.support.simulation.network import ResetError, UnansweredError
 from tests.support.simulation.store_server import BY_ID, AbortedError, Call, Query, StoreServer
 
 T = TypeVar("T")
@@ -155,7 +156,7 @@ class SimulatedStore:
         wanted = list(ids)
         if not wanted:
             return {}
-        found: dict[str, Document] = await self._ask(self._server.read, collection, wanted)
+        found: dict[str, Document] = await self._read(self._server.read, collection, wanted)
         return found
 
     async def find(
@@ -167,7 +168,7 @@ class SimulatedStore:
         limit: int,
         fields: Sequence[str] | None = None,
     ) -> list[Document]:
-        found: list[Document] = await self._ask(self._server.find, _query(collection, where, sort, limit, fields))
+        found: list[Document] = await self._read(self._server.find, _query(collection, where, sort, limit, fields))
         return found
 
     async def transact(self, work: Callable[[Transaction], Awaitable[T]], *, owner: str | None = None) -> T:
@@ -219,6 +220,17 @@ class SimulatedStore:
             return await self._server.ask(function, *arguments)
         except UnansweredError as error:
             raise StoreUnavailableError(str(error)) from error
+
+    async def _read(self, function: Callable[..., Any], *arguments: Any) -> Any:
+        """Asks outside transactions, and again if the connection broke, as the real adapter does."""
+        for _ in range(READ_TRIES_MAX - 1):
+            try:
+                return await self._server.ask(function, *arguments)
+            except ResetError:
+                await asyncio.sleep(self._rng.uniform(0, READ_PAUSE_MAX_S))
+            except UnansweredError as error:
+                raise StoreUnavailableError(str(error)) from error
+        return await self._ask(function, *arguments)
 
     async def _tries(self, session: str, work: Callable[[Transaction], Awaitable[T]]) -> T:
         clock = asyncio.get_running_loop().time

@@ -10,7 +10,7 @@ from typing import Any, Literal
 from services.eventing.ports import AlreadyExistsError, Document, Index, Sort, StoreError, Where
 from tests.support.memory_store import _sort_key, select
 from tests.support.simulation.documents import Body, Documents, Place, UniqueKey, fetched, stored
-from tests.support.simulation.network import Network, Server, UnansweredError
+from tests.support.simulation.network import Network, ResetError, Server
 
 TRANSACTION_LIFETIME_S = 12.0
 """A transaction that is open longer is aborted, as MongoDB does after a minute; until then its locks hold."""
@@ -20,6 +20,8 @@ SLOW_REPLICATION_MAX_S = 1.5
 WAKEUP_S = (0.001, 0.02)
 TORN_DOCUMENTS = (1, 6)
 """How many documents a torn scan reads before it looks at a later state."""
+STALE_S = (0.005, 0.5)
+STALE_COMMITS = (1, 6)
 TRIM_COMMITS = 64
 BY_ID: Sort = (("_id", 1),)
 
@@ -76,6 +78,8 @@ class StoreServer(Server):
         self._claims: dict[UniqueKey, Open] = {}
         self._above: list[Open] = []
         """Commits above the majority point, in order."""
+        self._stale_until_s = 0.0
+        self._stale_at = 0
         self._waiting: list[tuple[int, asyncio.Future[None]]] = []
 
     # requests
@@ -100,9 +104,15 @@ class StoreServer(Server):
                 self._abort(self._sessions[session])
         self._owners[owner] = [each for each in self._owners[owner] if each not in sessions]
 
-    def read(self, collection: str, ids: Sequence[str]) -> dict[str, Document]:
-        """What a majority holds."""
-        return self._get(collection, ids, self.documents.majority, {})
+    def read(self, collection: str, ids: Sequence[str]) -> "dict[str, Document] | asyncio.Future[dict[str, Document]]":
+        """What a majority holds; if torn, the second half as of a later instant."""
+        if len(ids) == 1 or not self.network.chance("torn"):
+            return self._get(collection, ids, self._readable(), {})
+        answer: asyncio.Future[dict[str, Document]] = self.loop.create_future()
+        half = len(ids) // 2
+        first = self._get(collection, ids[:half], self._readable(), {})
+        self.node.call_later(self.network.delay_s(), self._read_on, collection, ids[half:], first, answer)
+        return answer
 
     def read_in(self, call: Call, collection: str, ids: Sequence[str]) -> dict[str, Document]:
         """What the transaction sees."""
@@ -118,7 +128,7 @@ class StoreServer(Server):
         """A find of what a majority holds; if torn, each part of it as of a later instant."""
         self._known(query.collection)
         if not self.network.chance("torn"):
-            return self._find(query, self.documents.majority, {})
+            return self._find(query, self._readable(), {})
         answer: asyncio.Future[list[Document]] = self.loop.create_future()
         self._tear(query, [], answer)
         return answer
@@ -199,7 +209,11 @@ class StoreServer(Server):
         self.documents.roll_back()
         waiting, self._waiting = self._waiting, []
         for _, answer in waiting:
-            answer.set_exception(UnansweredError("the primary stepped down"))
+            answer.set_exception(ResetError("the primary stepped down"))
+        if self.network.chance("stale"):
+            low, high = STALE_S
+            self._stale_until_s = self.down_until_s + low + self.loop.rng.random() * (high - low)
+            self._stale_at = max(0, self.documents.majority - self.loop.rng.randint(*STALE_COMMITS))
 
     def now_at_majority(self, collection: str) -> dict[str, Document]:
         """Everything a majority holds of a collection, by id, for the auditor; not a request. Nobody may change it."""
@@ -207,6 +221,24 @@ class StoreServer(Server):
         return {body.view["_id"]: body.view for body in found}
 
     # inside
+
+    def _readable(self) -> int:
+        """The commit that reads outside transactions see.
+
+        A new primary learns only with its own first majority commit how far the old one had come: until then it may
+        serve what a majority held a while ago.
+        """
+        return self._stale_at if self.loop.now < self._stale_until_s else self.documents.majority
+
+    def _read_on(
+        self,
+        collection: str,
+        ids: Sequence[str],
+        found: dict[str, Document],
+        answer: "asyncio.Future[dict[str, Document]]",
+    ) -> None:
+        if not answer.done():
+            answer.set_result({**found, **self._get(collection, ids, self._readable(), {})})
 
     def _transaction(self, call: Call) -> Open:
         current = self._sessions.get(call.session)
@@ -305,7 +337,7 @@ class StoreServer(Server):
     def _tear(self, query: Query, found: list[Body], answer: "asyncio.Future[list[Document]]") -> None:
         """Reads on behind what was found, as of now, and comes back later for the rest."""
         size = self.loop.rng.randint(*TORN_DOCUMENTS)
-        bodies = self.documents.select(query.collection, query.where, self.documents.majority, {})
+        bodies = self.documents.select(query.collection, query.where, self._readable(), {})
         whole = Query(query.collection, query.where, query.sort, sys.maxsize, query.fields)
         behind = [body for body in _ordered(bodies, whole) if not found or _comes_after(body, found[-1], query.sort)]
         found.extend(behind[: min(size, query.limit - len(found))])
@@ -321,6 +353,7 @@ class StoreServer(Server):
         while self._above and self._above[0].committed_at <= transaction.committed_at:
             done = self._above.pop(0)
             self.documents.majority = done.committed_at
+            self._stale_until_s = 0.0
             if self.on_majority is not None:
                 self.on_majority(self.node.name, done.writes)
             for collection in {place[0] for place in done.writes}:
@@ -340,7 +373,7 @@ class StoreServer(Server):
 
     def _trim(self) -> None:
         alive = [each for each in self._sessions.values() if each.state == "open"]
-        self.documents.trim(min([self.documents.majority, *(each.snapshot for each in alive)]))
+        self.documents.trim(min([self.documents.majority - STALE_COMMITS[1], *(each.snapshot for each in alive)]))
 
     def _replication_s(self) -> float:
         low, high = REPLICATION_S

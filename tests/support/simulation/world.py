@@ -255,7 +255,8 @@ class World:
         self.loop.note(fault.kind.encode())
         match fault.kind:
             case "failover":
-                self.stores[fault.server].fail_over()
+                server = self.stores[fault.server]
+                server.fuse = (server.requests + fault.steps, server.fail_over)
             case "broker_down":
                 self.broker.down_until_s = self.loop.now + fault.lasts
             case "cut":
