@@ -241,45 +241,6 @@ async def test_a_document_too_large_for_the_server_is_a_bug(store: MongoStore) -
 # ----------------------------------------------------------------------------------------------- owners
 
 
-async def test_transactions_of_one_owner_run_side_by_side(store: MongoStore) -> None:
-    await store.take_over("api")
-    both = asyncio.Barrier(2)
-
-    async def insert(name: str) -> None:
-        async def work(tx: Transaction) -> None:
-            await tx.insert("things", [{"_id": name}])
-            await both.wait()
-
-        await store.transact(work, owner="api")
-
-    await asyncio.gather(insert("1"), insert("2"))
-    assert await ids(store) == ["1", "2"]
-
-
-async def test_a_new_holder_ends_all_transactions_of_the_earlier_ones(store: MongoStore, database: Database) -> None:
-    other = MongoStore.open(database.uri, store._database.name, random.Random(2))
-    await store.take_over("api")
-    wrote = asyncio.Barrier(4)
-
-    async def abandoned(name: str) -> None:
-        async def work(tx: Transaction) -> None:
-            await tx.insert("things", [{"_id": name, "by": "the earlier"}])
-            await wrote.wait()
-            await asyncio.Event().wait()
-
-        await store.transact(work, owner="api")
-
-    tasks = [asyncio.create_task(abandoned(name)) for name in "123"]
-    await wrote.wait()
-    await other.take_over("api")
-    await other.transact(lambda tx: tx.insert("things", [{"_id": name, "by": "the later"} for name in "123"]))
-    for task in tasks:
-        task.cancel()
-    await asyncio.gather(*tasks, return_exceptions=True)
-    assert [document["by"] for document in await store.find("things", {}, limit=9)] == ["the later"] * 3
-    await other.close()
-
-
 async def test_a_session_ended_is_no_longer_on_record(store: MongoStore) -> None:
     for _ in range(5):
         await store.take_over("owner")

@@ -108,3 +108,47 @@ async def an_owner_goes_on_after_errors_and_cancellation(stores: Stores) -> None
     await stores.one.transact(lambda tx: tx.insert("things", [{"_id": "3"}]), owner="owner")
     await stores.one.transact(lambda tx: tx.insert("things", [{"_id": "4"}]), owner="owner")
     assert await all_ids(stores.other) == ["1", "3", "4"]
+
+
+@scenario
+async def transactions_of_one_owner_run_side_by_side(stores: Stores) -> None:
+    await stores.one.take_over("api")
+    both = asyncio.Barrier(2)
+
+    async def insert(name: str) -> int:
+        tries = 0
+
+        async def work(tx: Transaction) -> None:
+            nonlocal tries
+            tries += 1
+            await tx.insert("things", [{"_id": name}])
+            await both.wait()
+
+        await stores.one.transact(work, owner="api")
+        return tries
+
+    assert set(await asyncio.gather(insert("1"), insert("2"))) == {1}
+    assert await all_ids(stores.one) == ["1", "2"]
+
+
+@scenario
+async def take_over_ends_all_transactions_of_the_earlier_holder(stores: Stores) -> None:
+    await stores.one.take_over("api")
+    wrote = asyncio.Barrier(4)
+
+    async def abandoned(name: str) -> None:
+        async def work(tx: Transaction) -> None:
+            await tx.insert("things", [{"_id": name, "by": "the earlier"}])
+            await wrote.wait()
+            await asyncio.Event().wait()
+
+        await stores.one.transact(work, owner="api")
+
+    tasks = [asyncio.ensure_future(abandoned(name)) for name in "123"]
+    await wrote.wait()
+    await stores.other.take_over("api")
+    assert await tries_to_put(stores.other, *({"_id": name, "by": "the later"} for name in "123")) == 1
+    for task in tasks:
+        task.cancel()
+    await asyncio.gather(*tasks, return_exceptions=True)
+    assert [document["by"] for document in await stores.one.find("things", {}, limit=9)] == ["the later"] * 3
