@@ -113,7 +113,9 @@ async def _processor(running: Running) -> None:
             raise NotAssignedError("no positions are held")
 
     handler = running.service.build_handler()
-    settings = FaustDoorSettings(",".join(running.settings.kafka_bootstrap_servers))
+    settings = FaustDoorSettings(
+        ",".join(running.settings.kafka_bootstrap_servers), linger_ms=running.settings.processor_linger_ms
+    )
     work = run_faust_processor(handler, running.ports, running.metrics, settings, stop=running.stop, ready=ready)
     await _beside_operations(running, running.settings.processor_port, [running.ports.store.ping, assigned], work)
 

@@ -20,6 +20,7 @@ EXIT_WRONG_SETTINGS: Final = 78
 """The process's exit code when a setting is missing or wrong (sysexits.h EX_CONFIG)."""
 DEVELOPMENT_ISSUER: Final = "urn:silver-service:development"
 DEVELOPMENT_AUDIENCE: Final = "silver-service"
+PROCESSOR_LINGER_MS_MAX: Final = 2_000
 MEBIBYTE: Final = 1024 * 1024
 
 S = TypeVar("S", bound=BaseSettings)
@@ -94,6 +95,8 @@ class ServiceSettings(HttpSettings, BaseSettings):
     api_port: Port = 8000
     processor_port: Port = 8000
     relay_port: Port = 8000
+    processor_linger_ms: Annotated[int, Field(ge=0, le=PROCESSOR_LINGER_MS_MAX)] = 50
+    """At a trickle, how long a processor's batch waits for more: less is sooner, more costs less per event."""
     log_level: Literal["debug", "info", "warning", "error"] = "info"
     development_clock_file: Path | None = None
 

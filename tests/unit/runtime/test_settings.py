@@ -64,6 +64,7 @@ def test_a_settings_text_does_not_show_the_databases_password(monkeypatch: pytes
         ({**GOOD, "NOTES_GRACE_MINUTES": "hunter2"}, "GRACE_MINUTES: Input should be a valid integer"),
         ({**GOOD, "MONGODB_URI": "hunter2"}, "MONGODB_URI: must begin with mongodb://"),
         ({**GOOD, "DEPLOYMENT_AREA": "340"}, "DEPLOYMENT_AREA: String should match"),
+        ({**GOOD, "PROCESSOR_LINGER_MS": "2001"}, "PROCESSOR_LINGER_MS: Input should be less than or equal to 2000"),
         ({**GOOD, "BODY_BYTES_MAX": "0"}, "BODY_BYTES_MAX: Input should be greater"),
         ({k: v for k, v in GOOD.items() if k != "KAFKA_BOOTSTRAP_SERVERS"}, "KAFKA_BOOTSTRAP_SERVERS: Field required"),
         ({k: v for k, v in GOOD.items() if k != "JWT_JWKS"}, "set one of JWT_JWKS"),
