@@ -25,7 +25,7 @@ from services.runtime.metrics import (
 
 SERVICES: Final = ("registry", "activities", "hours", "assessment")
 POLL_S: Final = 0.3
-QUIET_S: Final = 0.9
+QUIET_S: Final = 1.0
 """At a barrier: nothing moved for so long. What is still on its way then is applied in time all the same."""
 QUIET_AT_END_S: Final = 6.5
 """At the end: longer than any gauge is old (the relay counts its outbox every 5 s, the door its lag every 2 s)."""

@@ -27,6 +27,8 @@ class Run:
     verdict: Verdict
     seconds: Mapping[str, float]
     """Wall time by stage, in order."""
+    cpu_seconds: Mapping[str, float]
+    """Processor time by kind of process; empty where the system does not tell."""
     addresses: Mapping[str, str]
     """Where each process answers."""
 
@@ -39,6 +41,8 @@ async def report(console: Console, run: Run, gateway: Gateway, snapshot: Snapsho
     console.print(_totals(run, [row for rows in totals for row in rows]))
     console.print(_flow(run, snapshot))
     console.print(_stages(run))
+    if run.cpu_seconds:
+        console.print(_processor_time(run))
     console.print(_addresses(run))
     for line in run.verdict.lines():
         console.print(line, style="bold green" if run.verdict.agrees else "bold red", markup=False, soft_wrap=True)
@@ -117,6 +121,15 @@ def _stages(run: Run) -> Table:
         yield "all", f"{sum(run.seconds.values()):.1f} s"
 
     return _two_columns("Where the time went", rows())
+
+
+def _processor_time(run: Run) -> Table:
+    def rows() -> Iterator[tuple[str, str]]:
+        for kind, seconds in run.cpu_seconds.items():
+            yield kind, f"{seconds:.1f} s"
+        yield "all", f"{sum(run.cpu_seconds.values()):.1f} s"
+
+    return _two_columns("Processor time", rows())
 
 
 def _addresses(run: Run) -> Table:

@@ -49,7 +49,9 @@ async def printed(tmp_path: Path, verdict: Verdict) -> str:
     loaded = Loaded(accepted={"volunteers": 427, "activities": 84}, attendances=811, seconds={"batches": 2.0})
     loaded.refused = {"a.json": [(1, "card_invalid")], "b.json": []}
     addresses = {"gateway": "http://127.0.0.1:8080", "hours-api": "http://127.0.0.1:8081"}
-    run = Run(["2026-07"], {"activities": 38}, loaded, verdict, {"starting": 1.0, "batches": 2.0}, addresses)
+    run = Run(
+        ["2026-07"], {"activities": 38}, loaded, verdict, {"starting": 1.0, "batches": 2.0}, {"api": 4.5}, addresses
+    )
     console = Console(record=True, width=120, force_terminal=False)
     transport = httpx.MockTransport(answer)
     async with Gateway("http://platform", Tokens(tmp_path / "key.pem"), transport=transport) as gateway:
@@ -59,7 +61,19 @@ async def printed(tmp_path: Path, verdict: Verdict) -> str:
 
 async def test_everything_that_was_asked_for_is_printed(tmp_path: Path) -> None:
     text = await printed(tmp_path, Verdict({"balances": 427}))
-    for shown in ("岳西县", "8.50", "12.5 %", "427", "1.5", "0.5", "811", "1,234", "56, lag 0 records", "3.0 s"):
+    for shown in (
+        "岳西县",
+        "8.50",
+        "12.5 %",
+        "427",
+        "1.5",
+        "0.5",
+        "811",
+        "1,234",
+        "56, lag 0 records",
+        "3.0 s",
+        "4.5 s",
+    ):
         assert shown in text, shown
     assert "http://127.0.0.1:8080/hours/docs" in text
     assert "http://127.0.0.1:8081/metrics" in text
