@@ -5,6 +5,7 @@ from collections.abc import AsyncIterator, Awaitable, Callable, Iterable, Iterat
 from contextlib import AbstractAsyncContextManager, asynccontextmanager, contextmanager
 from typing import Self, TypeVar
 
+from bson import Timestamp
 from bson.binary import Binary
 from pymongo import AsyncMongoClient, IndexModel, ReturnDocument
 from pymongo.asynchronous.client_session import AsyncClientSession
@@ -54,6 +55,8 @@ class MongoStore:
         self._transactions = Transactions(rng, on_retry)
         self._ids_per_query = ids_per_query
         self._idle_sessions: dict[str, list[AsyncClientSession]] = {}
+        self._seen: Timestamp | None = None
+        """The latest operation that the server had done when it answered."""
         self._closed = False
 
     @classmethod
@@ -101,7 +104,7 @@ class MongoStore:
 
     async def take_over(self, owner: str) -> None:
         with self._in_the_stores_words():
-            session = self._session()
+            session = self._new_session()
             sessions = await self._record(owner, session)
             # Whoever dies on the way here leaves a session too many on record, never one too few; of two that come at
             # the same time, the one recorded later ends what the other has begun.
@@ -123,10 +126,11 @@ class MongoStore:
         if idle:
             session = idle.pop()
         else:
-            session = self._session()
+            session = self._new_session()
             await self._record(owner, session)
         try:
-            yield session
+            with self._in_order(session):
+                yield session
         finally:
             idle.append(session)
 
@@ -169,9 +173,31 @@ class MongoStore:
             if error.code != NAMESPACE_EXISTS:
                 raise
 
-    def _session(self) -> AsyncClientSession:
-        # Not causally consistent: what is read here was written with majority or is not to be seen.
-        return self._client.start_session(causal_consistency=False)
+    @asynccontextmanager
+    async def _session(self) -> AsyncIterator[AsyncClientSession]:
+        """A session of its own, which sees at least what any session of this store has seen before."""
+        async with self._new_session() as session:
+            with self._in_order(session):
+                yield session
+
+    def _new_session(self) -> AsyncClientSession:
+        return self._client.start_session(causal_consistency=True)
+
+    @contextmanager
+    def _in_order(self, session: AsyncClientSession) -> Iterator[None]:
+        """Lets a session go on from what this store has seen, and the store from what the session sees.
+
+        A new primary learns last how far the old one had come and may serve, until its own first majority commit, what
+        a majority held a while ago. A look-up of what stood before something that was just read would then miss it.
+        """
+        if self._seen is not None:
+            session.advance_operation_time(self._seen)
+        try:
+            yield
+        finally:
+            seen = session.operation_time
+            if seen is not None and (self._seen is None or self._seen < seen):
+                self._seen = seen
 
     async def _read(self, ask: Callable[[Commands], Awaitable[T]]) -> T:
         """Ask outside transactions, and again if the answer was lost: the driver repeats no raw command by itself."""

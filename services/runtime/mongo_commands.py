@@ -175,7 +175,9 @@ class Commands:
         assert 0 < limit <= READ_DOCUMENTS_MAX, f"a read of {limit} documents"
         command |= {"limit": limit, "batchSize": limit, "maxTimeMS": COMMAND_TIMEOUT_MS}
         if not self._session.in_transaction:  # there the first command has said it for all
-            command["readConcern"] = MAJORITY.document
+            # The driver adds the session's time to no raw command but a transaction's first.
+            seen = self._session.operation_time
+            command["readConcern"] = MAJORITY.document | ({} if seen is None else {"afterClusterTime": seen})
         cursor = (await self._run(command))["cursor"]
         found: list[Document] = cursor["firstBatch"]
         while cursor["id"]:  # counts against the time limit of its find; has none of its own
