@@ -19,7 +19,7 @@ from services.hours.ledger import rules as ledger
 from services.runtime import commands
 from tests.support.simulation.log import Broker, SimulatedLogWriter
 from tests.support.simulation.runs import first_failure, silence
-from tests.support.simulation.store_server import Query, StoreServer
+from tests.support.simulation.store_server import StoreServer
 
 pytestmark = pytest.mark.simulation
 
@@ -112,18 +112,9 @@ def stale_leader_marks(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(lease.LeaseGuard, "check", lambda self, document: None)
 
 
-def relay_reads_what_no_majority_holds(monkeypatch: pytest.MonkeyPatch) -> None:
+def reads_what_no_majority_holds(monkeypatch: pytest.MonkeyPatch) -> None:
     """The scan sees commits that a failover may take back."""
-    real = StoreServer.find
-
-    def find(self: StoreServer, query: Query) -> Any:
-        return self._find(query, self.documents.now, {}) if query.collection == outbox.OUTBOX else real(self, query)
-
-    def read(self: StoreServer, collection: str, ids: Sequence[str]) -> dict[str, Document]:
-        return self._get(collection, ids, self.documents.now, {})
-
-    monkeypatch.setattr(StoreServer, "find", find)
-    monkeypatch.setattr(StoreServer, "read", read)
+    monkeypatch.setattr(StoreServer, "_readable", lambda self: self.documents.now)
 
 
 def position_read_before_the_transaction(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -158,7 +149,7 @@ BUGS: Final[dict[str, tuple[str, Plant]]] = {
     "scan_order": ("eventing", _relay(ScanOrderRelay)),
     "parked_is_overtaken": ("eventing", parked_is_overtaken),
     "stale_leader_marks": ("eventing", stale_leader_marks),
-    "local_reads": ("eventing", relay_reads_what_no_majority_holds),
+    "local_reads": ("eventing", reads_what_no_majority_holds),
     "position_read_before": ("eventing", position_read_before_the_transaction),
     "overlap_is_paid_twice": ("platform", overlap_is_paid_twice),
 }

@@ -25,7 +25,7 @@ PROCESSES: Final = min(2, os.cpu_count() or 1)
 KEPT_MAX: Final = 3
 COVERED: Final = frozenset(
     {
-        *("drop", "slow", "stall", "late", "lag", "torn", "missed"),
+        *("drop", "slow", "stall", "late", "lag", "torn", "stale", "missed"),
         *("crash", "stop", "pause", "skew", "cut", "failover", "broker_down", "expel", "restart"),
         *("conflict", "commit_unknown", "rolled_back", "duplicate_absorbed", "position_moved", "published_again"),
         *("parked_decision_failed", "parked_undeclared_type", "parked_behind", "due"),

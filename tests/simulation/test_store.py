@@ -185,6 +185,28 @@ def test_a_scan_may_be_torn() -> None:
     assert torn > 5
 
 
+def test_a_new_primary_may_serve_what_was_but_not_to_who_has_seen_more() -> None:
+    older = 0
+    for seed in range(20):
+        world = World(seed)
+        for value in range(8):
+            world.put("a", value=value)
+        world.network.weather.rates["stale"] = 1.0
+        world.server.fail_over()
+
+        async def read(which: int, world: World = world) -> int:
+            while True:
+                try:
+                    return int((await world.stores[which].get("things", ["a"]))["a"]["value"])
+                except StoreUnavailableError:
+                    await asyncio.sleep(0.001)
+
+        knowing, strange = world.run(read(0), read(1))
+        assert knowing == 7
+        older += strange != 7
+    assert older > 3
+
+
 def test_a_find_inside_a_transaction_is_never_torn() -> None:
     for seed in range(20):
         world = World(seed)

@@ -28,7 +28,7 @@ from services.runtime.mongo_transactions import (
 )
 from tests.support.simulation.documents import copied, stored
 from tests.support.simulation.network import ResetError, UnansweredError
-from tests.support.simulation.store_server import BY_ID, AbortedError, Call, Query, StoreServer
+from tests.support.simulation.store_server import BY_ID, AbortedError, Call, Query, Seen, StoreServer
 
 T = TypeVar("T")
 
@@ -143,6 +143,8 @@ class SimulatedStore:
         self._rng = rng
         self._serial = 0
         self._numbers: dict[str, int] = {}
+        self._seen = 0
+        """The latest commit that an answer was given as of."""
         self._idle: dict[str, list[str]] = {}
         """Sessions by owner that no transaction uses now; those of no owner under an empty name."""
 
@@ -222,15 +224,22 @@ class SimulatedStore:
             raise StoreUnavailableError(str(error)) from error
 
     async def _read(self, function: Callable[..., Any], *arguments: Any) -> Any:
-        """Asks outside transactions, and again if the connection broke, as the real adapter does."""
-        for _ in range(READ_TRIES_MAX - 1):
+        """Asks outside transactions, and again if the connection broke, as the real adapter does.
+
+        What was seen before is seen again, whoever answers: sessions are causally consistent.
+        """
+        tries = 0
+        while True:
+            tries += 1
             try:
-                return await self._server.ask(function, *arguments)
-            except ResetError:
-                await asyncio.sleep(self._rng.uniform(0, READ_PAUSE_MAX_S))
+                seen: Seen = await self._server.ask(function, self._seen, *arguments)
             except UnansweredError as error:
-                raise StoreUnavailableError(str(error)) from error
-        return await self._ask(function, *arguments)
+                if tries == READ_TRIES_MAX or not isinstance(error, ResetError):
+                    raise StoreUnavailableError(str(error)) from error
+            else:
+                self._seen = max(self._seen, seen.at)
+                return seen.found
+            await asyncio.sleep(self._rng.uniform(0, READ_PAUSE_MAX_S))
 
     async def _tries(self, session: str, work: Callable[[Transaction], Awaitable[T]]) -> T:
         clock = asyncio.get_running_loop().time
@@ -273,7 +282,7 @@ class SimulatedStore:
         pause_s = PAUSE_FIRST_S
         for _ in range(COMMIT_TRIES_MAX):
             try:
-                await self._server.ask(self._server.commit, tx.call())
+                committed_at: int = await self._server.ask(self._server.commit, tx.call())
             except AbortedError as error:
                 self._server.network.counts["commit_unknown"] += 1
                 raise CommitUnknownError("the server does not know the transaction") from error
@@ -281,6 +290,7 @@ class SimulatedStore:
                 await asyncio.sleep(self._rng.uniform(0, pause_s))
                 pause_s *= PAUSE_GROWTH
             else:
+                self._seen = max(self._seen, committed_at)
                 return
         self._server.network.counts["commit_unknown"] += 1
         raise CommitUnknownError(f"no answer to {COMMIT_TRIES_MAX} commits")

@@ -5,7 +5,7 @@ import sys
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from itertools import islice
-from typing import Any, Literal
+from typing import Any, Literal, NamedTuple
 
 from services.eventing.ports import AlreadyExistsError, Document, Index, Sort, StoreError, Where
 from tests.support.memory_store import _sort_key, select
@@ -22,6 +22,7 @@ TORN_DOCUMENTS = (1, 6)
 """How many documents a torn scan reads before it looks at a later state."""
 STALE_S = (0.005, 0.5)
 STALE_COMMITS = (1, 6)
+READABLE_AGAIN_S = 0.01
 TRIM_COMMITS = 64
 BY_ID: Sort = (("_id", 1),)
 
@@ -64,6 +65,13 @@ class Query:
     fields: tuple[str, ...] | None
 
 
+class Seen(NamedTuple):
+    """An answer to a read outside transactions, and the commit as of which it was given."""
+
+    at: int
+    found: Any
+
+
 class StoreServer(Server):
     """One replica set. ``on_majority`` hears of every commit's writes once no failover can take it back, in order."""
 
@@ -80,7 +88,7 @@ class StoreServer(Server):
         """Commits above the majority point, in order."""
         self._stale_until_s = 0.0
         self._stale_at = 0
-        self._waiting: list[tuple[int, asyncio.Future[None]]] = []
+        self._waiting: list[tuple[int, asyncio.Future[int]]] = []
 
     # requests
 
@@ -104,14 +112,11 @@ class StoreServer(Server):
                 self._abort(self._sessions[session])
         self._owners[owner] = [each for each in self._owners[owner] if each not in sessions]
 
-    def read(self, collection: str, ids: Sequence[str]) -> "dict[str, Document] | asyncio.Future[dict[str, Document]]":
-        """What a majority holds; if torn, the second half as of a later instant."""
-        if len(ids) == 1 or not self.network.chance("torn"):
-            return self._get(collection, ids, self._readable(), {})
-        answer: asyncio.Future[dict[str, Document]] = self.loop.create_future()
-        half = len(ids) // 2
-        first = self._get(collection, ids[:half], self._readable(), {})
-        self.node.call_later(self.network.delay_s(), self._read_on, collection, ids[half:], first, answer)
+    def read(self, after: int, collection: str, ids: Sequence[str]) -> "asyncio.Future[Seen]":
+        """What a majority holds, not before commit ``after``; if torn, the second half as of a later instant."""
+        half = len(ids) // 2 if len(ids) > 1 and self.network.chance("torn") else len(ids)
+        answer: asyncio.Future[Seen] = self.loop.create_future()
+        self._when_readable(after, self._read_on, collection, ids[:half], ids[half:], {}, answer)
         return answer
 
     def read_in(self, call: Call, collection: str, ids: Sequence[str]) -> dict[str, Document]:
@@ -124,13 +129,14 @@ class StoreServer(Server):
         transaction = self._transaction(call)
         return self._find(query, transaction.snapshot, transaction.writes)
 
-    def find(self, query: Query) -> "list[Document] | asyncio.Future[list[Document]]":
-        """A find of what a majority holds; if torn, each part of it as of a later instant."""
+    def find(self, after: int, query: Query) -> "asyncio.Future[Seen]":
+        """A find of what a majority holds, not before commit ``after``; if torn, each part as of a later instant."""
         self._known(query.collection)
-        if not self.network.chance("torn"):
-            return self._find(query, self._readable(), {})
-        answer: asyncio.Future[list[Document]] = self.loop.create_future()
-        self._tear(query, [], answer)
+        answer: asyncio.Future[Seen] = self.loop.create_future()
+        if self.network.chance("torn"):
+            self._when_readable(after, self._tear, query, [], answer)
+        else:
+            self._when_readable(after, self._find_whole, query, answer)
         return answer
 
     def insert(self, call: Call, collection: str, bodies: Sequence[Body]) -> None:
@@ -174,8 +180,8 @@ class StoreServer(Server):
         if current is not None and current.number == call.number:
             self._abort(current)
 
-    def commit(self, call: Call) -> "asyncio.Future[None]":
-        """Commits, also for the second time, and answers when a majority holds it (or what was only read)."""
+    def commit(self, call: Call) -> "asyncio.Future[int]":
+        """Commits, also for the second time, and answers with its number when a majority holds it, or what it read."""
         transaction = self._transaction(call)
         if transaction.state == "open":
             self._release(transaction)
@@ -186,9 +192,9 @@ class StoreServer(Server):
                 self._above.append(transaction)
                 self.loop.note(b"%s commit %d" % (self.node.tag, transaction.committed_at))
                 self.node.call_later(self._replication_s(), self._replicated, transaction)
-        answer: asyncio.Future[None] = self.loop.create_future()
+        answer: asyncio.Future[int] = self.loop.create_future()
         if transaction.committed_at <= self.documents.majority:
-            answer.set_result(None)
+            answer.set_result(transaction.committed_at)
         else:
             self._waiting.append((transaction.committed_at, answer))
         return answer
@@ -230,15 +236,29 @@ class StoreServer(Server):
         """
         return self._stale_at if self.loop.now < self._stale_until_s else self.documents.majority
 
+    def _when_readable(self, after: int, function: Callable[..., None], *arguments: Any) -> None:
+        """Answers once reads see the commit that the client has seen already."""
+        if self._readable() >= after:
+            function(*arguments)
+        else:
+            self.node.call_later(READABLE_AGAIN_S, self._when_readable, after, function, *arguments)
+
     def _read_on(
         self,
         collection: str,
         ids: Sequence[str],
+        later: Sequence[str],
         found: dict[str, Document],
-        answer: "asyncio.Future[dict[str, Document]]",
+        answer: "asyncio.Future[Seen]",
     ) -> None:
-        if not answer.done():
-            answer.set_result({**found, **self._get(collection, ids, self._readable(), {})})
+        found = {**found, **self._get(collection, ids, self._readable(), {})}
+        if later:
+            self.node.call_later(self.network.delay_s(), self._read_on, collection, later, (), found, answer)
+        elif not answer.done():
+            answer.set_result(Seen(self._readable(), found))
+
+    def _find_whole(self, query: Query, answer: "asyncio.Future[Seen]") -> None:
+        answer.set_result(Seen(self._readable(), self._find(query, self._readable(), {})))
 
     def _transaction(self, call: Call) -> Open:
         current = self._sessions.get(call.session)
@@ -334,7 +354,7 @@ class StoreServer(Server):
         bodies = self.documents.select(query.collection, query.where, point, own)
         return [_only(fetched(body), query.fields) for body in _ordered(bodies, query)]
 
-    def _tear(self, query: Query, found: list[Body], answer: "asyncio.Future[list[Document]]") -> None:
+    def _tear(self, query: Query, found: list[Body], answer: "asyncio.Future[Seen]") -> None:
         """Reads on behind what was found, as of now, and comes back later for the rest."""
         size = self.loop.rng.randint(*TORN_DOCUMENTS)
         bodies = self.documents.select(query.collection, query.where, self._readable(), {})
@@ -344,7 +364,7 @@ class StoreServer(Server):
         if len(found) < query.limit and len(behind) > size:
             self.node.call_later(self.network.delay_s(), self._tear, query, found, answer)
         elif not answer.done():
-            answer.set_result([_only(fetched(body), query.fields) for body in found])
+            answer.set_result(Seen(self._readable(), [_only(fetched(body), query.fields) for body in found]))
 
     def _replicated(self, transaction: Open) -> None:
         """Moves the majority point: what stands below it, stands."""
@@ -358,10 +378,10 @@ class StoreServer(Server):
                 self.on_majority(self.node.name, done.writes)
             for collection in {place[0] for place in done.writes}:
                 self._wake(collection)
-        ready = [answer for at, answer in self._waiting if at <= self.documents.majority]
+        ready = [waiting for waiting in self._waiting if waiting[0] <= self.documents.majority]
         self._waiting = [each for each in self._waiting if each[0] > self.documents.majority]
-        for answer in ready:
-            answer.set_result(None)
+        for at, answer in ready:
+            answer.set_result(at)
         if self.documents.majority % TRIM_COMMITS == 0:
             self._trim()
 
