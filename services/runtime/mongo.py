@@ -55,6 +55,7 @@ class MongoStore:
         self._transactions = Transactions(rng, on_retry)
         self._ids_per_query = ids_per_query
         self._idle_sessions: dict[str, list[AsyncClientSession]] = {}
+        self._holder: str | None = None
         self._seen: Timestamp | None = None
         """The latest operation that the server had done when it answered."""
         self._closed = False
@@ -98,8 +99,9 @@ class MongoStore:
         return await self._read(lambda commands: commands.find(collection, where, sort, limit, fields))
 
     async def transact(self, work: Callable[[Transaction], Awaitable[T]], *, owner: str | None = None) -> T:
+        name = owner or self._holder
         with self._in_the_stores_words():
-            async with self._session() if owner is None else self._owned_session(owner) as session:
+            async with self._session() if name is None else self._owned_session(name) as session:
                 return await self._transactions.run(session, self._commands(session), work)
 
     async def take_over(self, owner: str) -> None:
@@ -113,6 +115,14 @@ class MongoStore:
                 await self._client.admin.command("killSessions", killed, maxTimeMS=COMMAND_TIMEOUT_MS)
                 await self._database[OWNERS].update_one({"_id": owner}, {"$pull": {"sessions": {"$in": earlier}}})
         self._idle_sessions[owner] = [session]
+
+    async def hold(self, owner: str) -> None:
+        """Take over, and run transactions that name no owner under this name from now on.
+
+        For a process whose predecessor may have died within one: its locks would stand for a minute.
+        """
+        await self.take_over(owner)
+        self._holder = owner
 
     @asynccontextmanager
     async def _owned_session(self, owner: str) -> AsyncIterator[AsyncClientSession]:

@@ -60,18 +60,26 @@ def run(service: Service[Any], kind: Kind) -> NoReturn:
 
 async def _main(service: Service[Any], kind: Kind, settings: ServiceSettings, metrics: Metrics) -> None:
     stop = stop_on_signals()
-    async with open_ports(settings, metrics) as (ports, admin):
-        if await prepared(service, admin, stop):
+    async with open_ports(settings, metrics) as (ports, store):
+        if await prepared(service, store, stop):
+            if kind == "api":  # the other kinds take over what they own
+                await store.hold(f"api|{platform.node()}|{settings.api_port}")
             running = Running(service, kind, settings, metrics, ports, stop)
             await {"api": _api, "processor": _processor, "relay": _relay}[kind](running)
 
 
 @asynccontextmanager
-async def open_ports(settings: ServiceSettings, metrics: Metrics) -> AsyncIterator[tuple[Ports, StoreAdmin]]:
+async def open_ports(settings: ServiceSettings, metrics: Metrics) -> AsyncIterator[tuple[Ports, MongoStore]]:
     """The real world: this service's database, clocks, ids and randomness."""
     rng = system_randomness()
     uri = settings.mongodb_uri.get_secret_value()
-    store = MongoStore.open(uri, settings.database, rng, on_retry=metrics.transaction_retried)
+    store = MongoStore.open(
+        uri,
+        settings.database,
+        rng,
+        ids_per_query=settings.mongodb_ids_per_query,
+        on_retry=metrics.transaction_retried,
+    )
     wall = SystemClock()
     simulated = settings.development_clock_file
     clock = DevelopmentClock(simulated) if simulated is not None else wall

@@ -95,6 +95,8 @@ class ServiceSettings(HttpSettings, BaseSettings):
     api_port: Port = 8000
     processor_port: Port = 8000
     relay_port: Port = 8000
+    mongodb_ids_per_query: Annotated[int, Field(ge=1, le=1_000)] = 250
+    """The most that one query asks for by id. The development stand-in takes quadratic time: there it is smaller."""
     processor_linger_ms: Annotated[int, Field(ge=0, le=PROCESSOR_LINGER_MS_MAX)] = 50
     """At a trickle, how long a processor's batch waits for more: less is sooner, more costs less per event."""
     log_level: Literal["debug", "info", "warning", "error"] = "info"
