@@ -153,10 +153,13 @@ class Broker:
     def _is_ready(self) -> bool:
         return is_listening(self.port) and has_brokers(self.bootstrap)
 
+    @property
+    def _log_dir(self) -> Path:
+        return self._data_dir.resolve() / "log"
+
     def _write_settings(self) -> None:
         self._data_dir.mkdir(parents=True, exist_ok=True)
-        log_dir = self._data_dir.resolve() / "log"
-        settings = SETTINGS.format(port=self.port, controller_port=self._controller_port, log_dir=log_dir)
+        settings = SETTINGS.format(port=self.port, controller_port=self._controller_port, log_dir=self._log_dir)
         self._settings.write_text(settings)
 
     def _command(self) -> Sequence[str]:
@@ -169,7 +172,9 @@ class Broker:
         return [*self._java, "-Xshare:auto", option, "kafka.Kafka", str(self._settings)]
 
     def _format(self) -> None:
-        """Give the log folder its cluster id; a folder that has one is left as it is."""
+        """Give the log folder its cluster id, unless it has one: that takes a Java of its own."""
+        if (self._log_dir / "meta.properties").exists():  # the last thing that formatting writes
+            return
         options = ["--ignore-formatted", "--cluster-id", CLUSTER_ID, "--config", str(self._settings)]
         command = [*self._java, "kafka.tools.StorageTool", "format", *options]
         done = subprocess.run(command, capture_output=True, text=True, check=False)
