@@ -19,6 +19,7 @@ from typing import Any, NoReturn
 import aiokafka
 import faust
 from aiokafka import ConsumerRecord
+from aiokafka.client import AIOKafkaClient
 from aiokafka.coordinator.assignors.range import RangePartitionAssignor
 from aiokafka.errors import ConsumerStoppedError, IllegalStateError, KafkaError
 from aiokafka.structs import OffsetAndMetadata
@@ -43,6 +44,9 @@ COMMIT_INTERVAL_S = 2.0
 COMMIT_WITHIN_S = 3.0
 IDLE_S = 0.1
 STOP_WITHIN_S = 4.5
+REACHED_WITHIN_S = 30.0
+REACH_AGAIN_S = 0.5
+REACH_TIMEOUT_MS = 2_000
 COLLECT_AFTER_OBJECTS = 100_000
 
 _LOG = logging.getLogger(__name__)
@@ -85,6 +89,8 @@ async def run_faust_processor(
     while it does not. Anything unexpected ends the process with exit code 75, from in here: a supervisor starts it
     again. Faust's own web server, signal handlers and log set-up are not used. One call a process.
     """
+    if not await reachable(settings, stop):
+        return
     app = _app(handler, ports, observer, settings, ready or asyncio.Event())
     starting = asyncio.ensure_future(app.start())
     asked = asyncio.ensure_future(stop.wait())
@@ -96,14 +102,40 @@ async def run_faust_processor(
     await asyncio.wait({asked, ended}, return_when=asyncio.FIRST_COMPLETED)
     if not asked.done():
         exit_unexpected(app.crash_reason or RuntimeError("Faust stopped by itself"))
-    try:
-        await asyncio.wait_for(app.stop(), STOP_WITHIN_S)
-    except TimeoutError:
+    stopping = asyncio.ensure_future(app.stop())
+    # Not wait_for: it waits on until the stop has taken note of its cancellation, which Faust may never do.
+    await asyncio.wait({stopping}, timeout=STOP_WITHIN_S)
+    if not stopping.done():
         _LOG.warning("Faust did not stop within %.1f s: the process ends as it is", STOP_WITHIN_S)
         logging.shutdown()
         os._exit(0)  # what was applied is committed with its position, and the rest comes again
+    stopping.result()
     for waiting in (starting, asked, ended):
         waiting.cancel()
+
+
+async def reachable(settings: FaustDoorSettings, stop: asyncio.Event) -> bool:
+    """Waits for a broker that is still starting: Faust itself would give up at once. False: asked to stop.
+
+    Raises ``KafkaError`` if none answers within ``REACHED_WITHIN_S``.
+    """
+    give_up_at = asyncio.get_running_loop().time() + REACHED_WITHIN_S
+    while not stop.is_set():
+        client = AIOKafkaClient(
+            bootstrap_servers=settings.bootstrap_servers, request_timeout_ms=REACH_TIMEOUT_MS, **settings.client
+        )
+        try:
+            await client.bootstrap()
+        except KafkaError as error:
+            if asyncio.get_running_loop().time() >= give_up_at:
+                raise
+            _LOG.warning("no broker answers yet, again in %.1f s: %s", REACH_AGAIN_S, type(error).__name__)
+            await asyncio.sleep(REACH_AGAIN_S)
+        else:
+            return True
+        finally:
+            await client.close()
+    return False
 
 
 def _spare_the_collector() -> None:

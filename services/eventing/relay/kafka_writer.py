@@ -23,7 +23,8 @@ ACKNOWLEDGED_S = 20.0
 """How long one wave may take, a broker's restart included."""
 DELIVERY_TIMEOUT_MS = 30_000
 """Beyond ``ACKNOWLEDGED_S``: the client must never give up one batch by itself and go on with those behind it."""
-CLOSE_S = 2.0
+CLOSE_S = 1.0
+"""With the relay's own time to stop less than a process has for all of it."""
 
 
 class KafkaLogWriter:

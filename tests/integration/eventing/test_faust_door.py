@@ -191,6 +191,25 @@ def test_a_broker_that_was_away_costs_nothing_but_time(tmp_path: Path, mongodb_u
         broker.stop()
 
 
+def test_a_worker_that_is_there_before_its_broker_waits_for_it(tmp_path: Path, mongodb_uris: Mapping[str, str]) -> None:
+    broker = Broker(tmp_path / "broker")
+    broker.start()
+    try:
+        with site(broker.bootstrap, mongodb_uris["hours"], unused_name(), tmp_path) as place:
+            place.publish([check_in(key) for key in people(20)])
+            broker.kill()
+            early, stopped = place.start(), place.start()
+            wait_until(lambda: "no broker answers yet" in early.log, early.log)
+            wait_until(lambda: "no broker answers yet" in stopped.log, stopped.log)
+            assert stopped.end() == 0
+            broker.start()
+            place.wait_applied()
+            assert early.end() == 0
+            place.check()
+    finally:
+        broker.stop()
+
+
 def test_a_database_that_was_away_costs_nothing_but_time(tmp_path: Path, kafka_bootstrap: str) -> None:
     database = Database("hours", tmp_path / "database")
     database.start()
