@@ -140,6 +140,16 @@ def overlap_is_paid_twice(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(ledger, "attribute", attribute)
 
 
+def time_out_is_not_taken_back(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A late check-out credits its interval, and the settlement stands beside it."""
+    monkeypatch.setattr(ledger._Book, "reverse", lambda self, entry: None)
+
+
+def command_is_not_remembered(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A command whose answer was lost is carried out again."""
+    monkeypatch.setattr(commands.Command, "_id", property(lambda self: self.new_id()))
+
+
 BUGS: Final[dict[str, tuple[str, Plant]]] = {
     "publish_before_commit": ("eventing", publish_before_commit),
     "high_water_mark": ("eventing", _relay(HighWaterMarkRelay)),
@@ -152,6 +162,8 @@ BUGS: Final[dict[str, tuple[str, Plant]]] = {
     "local_reads": ("eventing", reads_what_no_majority_holds),
     "position_read_before": ("eventing", position_read_before_the_transaction),
     "overlap_is_paid_twice": ("platform", overlap_is_paid_twice),
+    "time_out_is_not_taken_back": ("platform", time_out_is_not_taken_back),
+    "command_is_not_remembered": ("platform", command_is_not_remembered),
 }
 
 
