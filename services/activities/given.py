@@ -7,10 +7,11 @@ from fastapi import Depends, Path
 from services.activities.limits import ID_CHARACTERS_MAX, ID_PATTERN
 from services.contracts.ids import UnitCode
 from services.eventing.ports import Ports
-from services.runtime.auth import Caller, outside_area, require
+from services.runtime.areas import OWN
+from services.runtime.auth import Caller, must_cover, require
 from services.runtime.dependencies import dependency_of, get_ports
 from services.runtime.pages import PageRequest
-from services.runtime.problems import RefusedError, refused
+from services.runtime.problems import refused
 
 STATION_CODE_SECRET: Final = "station_code_secret"  # noqa: S105 - the name it goes by in the app's state
 
@@ -33,5 +34,10 @@ def after_text(page: PageRequest, default: str) -> str:
 
 def check_area(caller: Caller, unit: UnitCode) -> None:
     """Raises ``outside_area`` if a read is of a unit that the caller's area does not hold."""
-    if not caller.covers(unit):
-        raise RefusedError(outside_area(caller, unit))
+    must_cover(caller, unit)
+
+
+def check_programme(caller: Caller, unit: UnitCode) -> None:
+    """As ``check_area``, but volunteers, who have no area, may see what is offered anywhere."""
+    if caller.area != OWN:
+        must_cover(caller, unit)

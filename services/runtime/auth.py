@@ -7,12 +7,10 @@ from typing import Final
 from starlette.requests import Request
 
 from services.contracts.ids import ActorId
+from services.runtime.areas import EVERYWHERE
 from services.runtime.outcomes import Refusal
-from services.runtime.problems import refused
+from services.runtime.problems import RefusedError, refused
 
-EVERYWHERE: Final = "*"
-AREA_DIGITS: Final = frozenset({2, 4, 6})
-"""A province, a city, or one unit of the area table."""
 SCOPE_ATTRIBUTE: Final = "required_scope"
 """Names the scope on a dependency, so that the app can document it and refuse to start without one."""
 
@@ -55,6 +53,12 @@ def require(scope: str) -> Callable[[Request], Awaitable[Caller]]:
 
     setattr(caller_with_scope, SCOPE_ATTRIBUTE, scope)
     return caller_with_scope
+
+
+def must_cover(caller: Caller, unit: str) -> None:
+    """Raises ``outside_area`` if a read is of a unit that the caller's area does not hold."""
+    if not caller.covers(unit):
+        raise RefusedError(outside_area(caller, unit))
 
 
 def outside_area(caller: Caller, unit: str) -> Refusal:

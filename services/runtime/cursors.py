@@ -1,6 +1,6 @@
 """Reads what a list is to go on after from a page's cursor, which may be one of another list."""
 
-from services.runtime.auth import EVERYWHERE
+from services.runtime.areas import EVERYWHERE
 from services.runtime.pages import PageRequest
 from services.runtime.problems import refused
 

@@ -14,6 +14,7 @@ from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey,
 from jwt.algorithms import OKPAlgorithm
 
 from services.eventing.ports import Ids
+from services.runtime.areas import OWN
 from services.runtime.settings import DEVELOPMENT_AUDIENCE, DEVELOPMENT_ISSUER
 
 KEY_FILE: Final = Path(".local/development-key.pem")
@@ -49,6 +50,8 @@ ROLES: Final[dict[str, tuple[str, ...]]] = {
     ),
 }
 """What each development role may do. A real issuer grants scopes by its own rules."""
+OWN_ROLES: Final = frozenset({"volunteer"})
+"""Who acts for and reads of themselves only, whatever area is asked for."""
 
 
 def development_key(path: Path) -> Ed25519PrivateKey:
@@ -111,7 +114,7 @@ def issue(key: Ed25519PrivateKey, grant: Grant, *, now: datetime, ids: Ids) -> s
         "sub": grant.subject,
         "azp": f"development-{grant.role}",
         "scope": " ".join(ROLES[grant.role]),
-        "area": grant.area,
+        "area": OWN if grant.role in OWN_ROLES else grant.area,
         "iat": int(now.timestamp()),
         "exp": int((now + grant.lifetime).timestamp()),
         "jti": ids.new(),

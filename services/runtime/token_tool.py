@@ -6,7 +6,7 @@ from typing import Annotated, Final
 
 import typer
 
-from services.runtime.auth import AREA_DIGITS
+from services.runtime.areas import is_units_area
 from services.runtime.clock import SystemClock
 from services.runtime.development import KEY_FILE, ROLES, Grant, development_key, issue
 from services.runtime.ids import SystemIds
@@ -25,7 +25,7 @@ def _role(value: str) -> str:
 
 
 def _area(value: str) -> str:
-    if not (value.isascii() and value.isdigit() and len(value) in AREA_DIGITS):
+    if not is_units_area(value):
         raise typer.BadParameter("two, four or six digits, for example 3408")
     return value
 

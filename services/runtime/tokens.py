@@ -7,7 +7,8 @@ import jwt
 
 from services.contracts.ids import ActorId
 from services.eventing.ports import Clock
-from services.runtime.auth import AREA_DIGITS, EVERYWHERE, Caller
+from services.runtime.areas import EVERYWHERE, OWN, is_units_area
+from services.runtime.auth import Caller
 from services.runtime.development import development_jwks
 from services.runtime.keys import FileKeys, FixedKeys, Keys, KeySource, KeysUnavailableError, UrlKeys
 from services.runtime.problems import refused
@@ -101,8 +102,8 @@ class Authenticator:
         if not all(isinstance(text, str) and text for text in texts):
             raise refused("token_invalid", "sub, azp, scope and area must be text")
         subject, client, scope, area = texts
-        if area != EVERYWHERE and not (area.isascii() and area.isdigit() and len(area) in AREA_DIGITS):
-            raise refused("token_invalid", "area must be two, four or six digits")
+        if area not in (EVERYWHERE, OWN) and not is_units_area(area):
+            raise refused("token_invalid", "area must be two, four or six digits, or own")
         return Caller(ActorId(subject), client, frozenset(scope.split()), area)
 
     def _now_s(self) -> float:

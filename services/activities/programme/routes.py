@@ -7,7 +7,7 @@ from zoneinfo import ZoneInfo
 from fastapi import APIRouter, Depends, Query, Response
 from pydantic import AfterValidator, BaseModel, Field, StringConstraints
 
-from services.activities.given import PathId, Reader, TheirPorts, after_text, check_area
+from services.activities.given import PathId, Reader, TheirPorts, after_text, check_programme
 from services.activities.limits import UNIT_PATTERN, YEAR_MAX, YEAR_MIN
 from services.activities.programme import handlers, store
 from services.activities.programme.rules import (
@@ -196,7 +196,7 @@ async def publish_activity(activity_id: PathId, command: Planning) -> Response:
 @router.get("/v1/activities", openapi_extra=refusals("outside_area"))
 async def list_activities(caller: Reader, ports: TheirPorts, page: Paging, unit: UnitInQuery) -> Page[ActivityAnswer]:
     """The activities that serve a unit, by id."""
-    check_area(caller, UnitCode(unit))
+    check_programme(caller, UnitCode(unit))
     rows = await store.list_activities(ports.store, UnitCode(unit), after=after_text(page, ""), limit=page.limit + 1)
     return page_of(rows, page.limit, _activity_answer, lambda each: (each.activity_id,))
 
@@ -208,7 +208,7 @@ async def get_activity(activity_id: PathId, caller: Reader, ports: TheirPorts) -
     activity = (await store.load_activities(ports.store, [which])).get(which)
     if activity is None:
         raise refused("activity_unknown")
-    check_area(caller, activity.unit_served)
+    check_programme(caller, activity.unit_served)
     return _activity_answer(activity)
 
 
@@ -228,7 +228,7 @@ async def list_sessions(
     caller: Reader, ports: TheirPorts, page: Paging, unit: UnitInQuery, days: Days
 ) -> Page[SessionAnswer]:
     """The sessions that serve a unit and start on certain days of Asia/Shanghai, by start."""
-    check_area(caller, UnitCode(unit))
+    check_programme(caller, UnitCode(unit))
     after, before = days
     rows = await store.list_calendar(
         ports.store, UnitCode(unit), after=after_text(page, after), before=before, limit=page.limit + 1
@@ -243,7 +243,7 @@ async def get_session(session_id: PathId, caller: Reader, ports: TheirPorts) -> 
     session = (await store.load_sessions(ports.store, [which])).get(which)
     if session is None:
         raise refused("session_unknown")
-    check_area(caller, session.facts.unit_served)
+    check_programme(caller, session.facts.unit_served)
     return _session_answer(session)
 
 

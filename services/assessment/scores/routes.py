@@ -11,9 +11,9 @@ from services.assessment.scores import handlers, store
 from services.assessment.scores.rules import ranked
 from services.assessment.scores.views import RuleSetView, Scoreboard, ScoreboardRow, ScoreView
 from services.eventing.ports import Ports
-from services.runtime.auth import Caller, outside_area, require
+from services.runtime.auth import Caller, must_cover, require
 from services.runtime.http import get_ports
-from services.runtime.problems import RefusedError, refusals, refused
+from services.runtime.problems import refusals, refused
 
 router = APIRouter()
 Reader = Annotated[Caller, Depends(require("assessment.read"))]
@@ -59,8 +59,7 @@ async def get_score(
     rule_set: RuleSetInQuery = None,
 ) -> ScoreView:
     """The live score of one unit."""
-    if not caller.covers(unit):
-        raise RefusedError(outside_area(caller, unit))
+    must_cover(caller, unit)
     names = await store.unit_names(ports.store, [unit])
     if unit not in names:
         raise refused("unit_unknown")

@@ -86,6 +86,7 @@ async def unit_months(reads: Reads, area: str, month: str) -> list[UnitMonth]:
     """The month of every unit of an area whose lanes issued anything in it, by unit code."""
     order = (("unit", 1), ("_id", 1))
     lanes = await reads.find(store.LANES, _within(area, "unit"), sort=order, limit=store.LANES_MAX)
+    assert len(lanes) < store.LANES_MAX, "more lanes than one answer can add up"
     totals: dict[str, tuple[list[int], int]] = {}
     for lane in lanes:
         if (part := lane["months"].get(month)) is not None:

@@ -8,10 +8,10 @@ from services.eventing.ports import Ports
 from services.hours.ledger import reads
 from services.hours.ledger.rules import GRADES, Account
 from services.hours.ledger.views import AccountView, Balance, ByGrade, EntryView, UnitMonth, Verification
-from services.runtime.auth import Caller, outside_area, require
+from services.runtime.auth import Caller, must_cover, require
 from services.runtime.http import get_ports
 from services.runtime.pages import Page, Paging, page_of
-from services.runtime.problems import RefusedError, refusals, refused
+from services.runtime.problems import refusals, refused
 
 router = APIRouter()
 Reader = Annotated[Caller, Depends(require("hours.read"))]
@@ -23,12 +23,12 @@ MonthInQuery = Annotated[str, Query(pattern=MONTH_PATTERN, description="A bookin
 
 
 async def visible_account(ports: Ports, caller: Caller, volunteer: str) -> Account:
-    """An account that the caller may read by its home unit. Raises ``account_unknown`` or ``outside_area``."""
+    """An account that the caller may read: their own, or by its home unit. Raises ``account_unknown`` or ``outside_area``."""
     account = await reads.get_account(ports.store, volunteer)
     if account is None:
         raise refused("account_unknown")
-    if not caller.covers(account.home_unit):
-        raise RefusedError(outside_area(caller, account.home_unit))
+    if caller.subject != volunteer:
+        must_cover(caller, account.home_unit)
     return account
 
 
@@ -40,8 +40,8 @@ async def list_accounts(
     unit: Annotated[str | None, Query(pattern=UNIT_PATTERN, description="Only volunteers of this home unit.")] = None,
 ) -> Page[Balance]:
     """The balances of an area, page by page."""
-    if unit is not None and not caller.covers(unit):
-        raise RefusedError(outside_area(caller, unit))
+    if unit is not None:
+        must_cover(caller, unit)
     rows = await reads.list_accounts(ports.store, caller.area, unit, page)
     return page_of(rows, page.limit, lambda row: Balance.of(*row), lambda row: (row[1].home_unit, row[0]))
 
@@ -81,8 +81,7 @@ async def get_unit_month(
     month: Annotated[str, Path(pattern=MONTH_PATTERN)],
 ) -> UnitMonth:
     """What was credited to a unit's volunteers in one booking month."""
-    if not caller.covers(unit):
-        raise RefusedError(outside_area(caller, unit))
+    must_cover(caller, unit)
     found = await reads.unit_months(ports.store, unit, month)
     empty = UnitMonth(unit=unit, month=month, minutes=0, by_grade=ByGrade.of([0] * GRADES), entries=0)
     return found[0] if found else empty

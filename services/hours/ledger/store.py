@@ -24,7 +24,7 @@ INDEXES = (
     Index(LANES, "by_unit", (("unit", 1), ("_id", 1))),
 )
 LANES_MAX = 4096
-"""Lanes of one unit: source topics × partitions × what else issues; far below this."""
+"""Lanes of all units: units × source topics × partitions, some hundreds in a city; more is refused, never cut."""
 _ENCODE = msgspec.json.Encoder().encode
 _DECODE_ACCOUNT = msgspec.json.Decoder(Account).decode
 _DECODE_DAY = msgspec.json.Decoder(tuple[Interval, ...]).decode

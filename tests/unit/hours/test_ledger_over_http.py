@@ -183,3 +183,15 @@ async def test_check_out_without_a_check_in_is_parked_and_the_persons_later_reco
     assert hours.witness.parked == (3, 1, 240)
     assert (await get(hours, "/v1/accounts/v1")).code == "account_unknown"
     assert (await get(hours, "/v1/accounts/v2")).json["minutes"] == 120
+
+
+async def test_volunteers_read_their_own_account_and_nobody_elses(hours: Processing) -> None:
+    await serve(hours)
+    await serve(hours, 2, volunteer="v2")
+    app = wiring.build_api(make_ports(hours.store), http_settings())
+    mine = bearer("hours.read", area="own", subject="v1")
+    assert (await call(app, "GET", "/v1/accounts/v1", headers=mine)).json["minutes"] == 120
+    assert (await call(app, "GET", "/v1/accounts/v1/entries", headers=mine)).status == 200
+    assert (await call(app, "GET", "/v1/accounts/v2", headers=mine)).code == "outside_area"
+    assert (await call(app, "GET", "/v1/accounts", headers=mine)).json["items"] == []
+    assert (await call(app, "GET", "/v1/totals?month=2026-07", headers=mine)).json == []

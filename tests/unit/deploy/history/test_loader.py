@@ -197,7 +197,7 @@ async def test_volunteers_act_for_themselves_with_the_code_on_display(history: H
     ]
     await load(history, platform)
     request = platform.sent_to("/check-ins")[0]
-    assert (claims(request)["sub"], claims(request)["area"]) == ("id-1", "340828")
+    assert (claims(request)["sub"], claims(request)["area"]) == ("id-1", "own")
     assert claims(request)["scope"].split() == ["activities.read", "attendance.write", "hours.read"]
     proof = {"method": "station_code", "code": "000041"}
     assert platform.body_of("/check-ins") == {"volunteer_id": "id-1", "at": None, "proof": proof}
