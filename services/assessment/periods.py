@@ -44,6 +44,12 @@ def quarter_of(moment: datetime) -> Period:
     return parse_period(f"{day.year}-Q{(day.month + 2) // 3}")
 
 
+def quarter_before(period: Period) -> Period:
+    """The quarter before a quarter."""
+    month = month_before(period.months[0])
+    return parse_period(f"{month[:4]}-Q{(int(month[5:]) + 2) // 3}")
+
+
 def month_after(month: str) -> str:
     """The next month."""
     return month_before(month, -1)

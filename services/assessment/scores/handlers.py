@@ -1,11 +1,13 @@
 """Answers for scores and publishes them when their facts have moved."""
 
 import asyncio
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from datetime import datetime
 from fractions import Fraction
 
-from services.assessment.periods import Period, quarter_of
+import msgspec
+
+from services.assessment.periods import Period, quarter_before, quarter_of
 from services.assessment.rule_sets.library import rule_set_for
 from services.assessment.rule_sets.rules import RuleSet
 from services.assessment.scores import store
@@ -36,50 +38,64 @@ async def list_scores(reads: Reads, area: str, period: Period, rule_set: RuleSet
 
 
 class ScorePublisher:
-    """Due work of the assessment relay: announces the open quarter's score of units whose facts have moved."""
+    """Due work of the assessment relay: announces scores of units whose facts have moved.
+
+    The open quarter's, and that of the quarter before, whose paper and time-outs still arrive.
+    """
 
     name = "scores"
 
     def __init__(self, ports: Ports) -> None:
         self._ports = ports
-        self._waiting: list[str] = []
+        self._waiting: list[tuple[str, Period]] = []
         self._rests_until = 0.0
 
     async def run(self, now: datetime, guard: LeaseGuard) -> int:
-        """Publishes the next few units, unless it has just done so; how many."""
+        """Looks at the next few scores, unless it has just done so; how many it announced."""
         real_time = asyncio.get_running_loop().time
         if real_time() < self._rests_until:
             return 0
-        period = quarter_of(now)
-        rule_set = rule_set_for(period.last_day.isoformat())
         counted = await store.facts_counted(self._ports.store)
-        published = await store.load_published(self._ports.store, sorted(counted))
-        seen = {unit: (row["facts"], row["period"]) for unit, row in published.items()}
-        moved = [unit for unit, facts in sorted(counted.items()) if seen.get(unit) != (facts, period.name)]
-        self._waiting = [unit for unit in self._waiting if unit in moved]
-        self._waiting += [unit for unit in moved if unit not in self._waiting]
-        turn, self._waiting = self._waiting[:PUBLISH_UNITS_MAX], self._waiting[PUBLISH_UNITS_MAX:]
-        for unit in turn:
-            # Facts are counted before the inputs are read: what arrives between is published once more, never missed.
-            score = await get_score(self._ports.store, unit, period, rule_set)
-            await self._publish(score, counted[unit], now, guard)
+        turn = await self._next(counted, quarter_of(now))
+        announced = 0
+        for unit, period in turn:
+            # Facts are counted before the inputs are read: what arrives between is looked at once more, never missed.
+            score = await get_score(self._ports.store, unit, period, rule_set_for(period.last_day.isoformat()))
+            announced += await self._publish(score, counted[unit], now, guard)
         if turn:
             self._rests_until = real_time() + PUBLISH_EVERY_S
-        return len(turn)
+        return announced
 
-    async def _publish(self, score: Score, facts_seen: int, now: datetime, guard: LeaseGuard) -> None:
+    async def _next(self, counted: Mapping[str, int], open_quarter: Period) -> list[tuple[str, Period]]:
+        """Whose turn it is: scores not looked at since their unit's facts moved, those that waited longest first."""
+        both = [(unit, period) for period in (open_quarter, quarter_before(open_quarter)) for unit in sorted(counted)]
+        known = await store.load_published(self._ports.store, [store.published_id(u, p.name) for u, p in both])
+        seen = {identifier: row["facts"] for identifier, row in known.items()}
+        moved = [(u, p) for u, p in both if seen.get(store.published_id(u, p.name)) != counted[u]]
+        waiting = [each for each in self._waiting if each in moved]
+        waiting += [each for each in moved if each not in waiting]
+        self._waiting = waiting[PUBLISH_UNITS_MAX:]
+        return waiting[:PUBLISH_UNITS_MAX]
+
+    async def _publish(self, score: Score, facts_seen: int, now: datetime, guard: LeaseGuard) -> bool:
+        """Announces a score unless it is the one that was announced; notes in either case what it rests on."""
         row_id = self._ports.ids.new()
+        identifier = store.published_id(score.unit, score.period.name)
 
-        async def publish(tx: Transaction) -> None:
-            known = (await store.load_published(tx, [score.unit])).get(score.unit)
-            revision = known["revision"] + 1 if known is not None else 1
-            period = score.period.name
-            await store.save_published(tx, score.unit, facts_seen=facts_seen, revision=revision, period=period)
-            event = published_score(score, revision)
-            identity = EventId(derived_id(f"{score.unit}|{revision}", PUBLISH_RULE, 0))
-            await emit(tx, [Fact(identity, event, now)], row_id=row_id, at=now)
+        async def publish(tx: Transaction) -> bool:
+            known = (await store.load_published(tx, [identifier])).get(identifier)
+            revision = known["revision"] if known is not None else 0
+            content = msgspec.json.encode(published_score(score, 0)).decode()
+            moved = known is None or known["score"] != content
+            revision += moved
+            await store.save_published(tx, identifier, facts_seen=facts_seen, revision=revision, score=content)
+            if moved:
+                event = published_score(score, revision)
+                identity = EventId(derived_id(f"{identifier}|{revision}", PUBLISH_RULE, 0))
+                await emit(tx, [Fact(identity, event, now)], row_id=row_id, at=now)
+            return moved
 
-        await guard.transact(publish)
+        return await guard.transact(publish)
 
 
 def published_score(score: Score, revision: int) -> ScorePublished:

@@ -11,7 +11,7 @@ from services.assessment.scores.rules import Inputs
 from services.eventing.ports import Document, Index, Reads, Transaction, Where
 
 PUBLISHED = "published_scores"
-"""By unit: the facts counted when its score was last published, and the revision."""
+"""By unit and period: the facts counted when its score was last looked at, and the published points and revision."""
 COLLECTIONS = (PUBLISHED,)
 INDEXES: tuple[Index, ...] = ()
 ROWS_MAX = 100_000
@@ -122,11 +122,16 @@ async def facts_counted(reads: Reads) -> dict[str, int]:
     return dict(counted)
 
 
-async def load_published(reads: Reads, units: Sequence[str]) -> dict[str, Document]:
-    """What was last published of units: ``{facts, revision, period}`` by unit."""
-    return await reads.get(PUBLISHED, units)
+def published_id(unit: str, period: str) -> str:
+    """What is noted of one unit and period."""
+    return f"{unit}|{period}"
 
 
-async def save_published(tx: Transaction, unit: str, *, facts_seen: int, revision: int, period: str) -> None:
-    """Notes what a unit's published score rests on."""
-    await tx.replace(PUBLISHED, [{"_id": unit, "facts": facts_seen, "revision": revision, "period": period}])
+async def load_published(reads: Reads, ids: Sequence[str]) -> dict[str, Document]:
+    """What was last published: ``{facts, revision, score}`` by ``published_id``."""
+    return await reads.get(PUBLISHED, ids)
+
+
+async def save_published(tx: Transaction, identifier: str, *, facts_seen: int, revision: int, score: str) -> None:
+    """Notes what a published score rests on; ``score`` is its content as text, to see whether it moved."""
+    await tx.replace(PUBLISHED, [{"_id": identifier, "facts": facts_seen, "revision": revision, "score": score}])

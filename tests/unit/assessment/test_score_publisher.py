@@ -36,14 +36,16 @@ async def prepared() -> Processing:
 
 async def test_score_is_published_once_for_the_facts_it_rests_on() -> None:
     assessment = await prepared()
-    (first,) = await published(assessment)
+    first, before = await published(assessment)
+    assert before.period == "2026-Q2"
     assert (first.unit, first.period, first.revision, first.rule_set) == ("340802", "2026-Q3", 1, "2026-1")
     assert await published(assessment) == []
 
 
 async def test_new_facts_make_a_new_revision() -> None:
     assessment = await prepared()
-    (first,) = await published(assessment)
+    first, before = await published(assessment)
+    assert before.period == "2026-Q2"
     await assessment.take(entry(month=8))
     (second,) = await published(assessment)
     assert second.revision == 2
@@ -54,4 +56,14 @@ async def test_new_quarter_is_published_without_new_facts() -> None:
     assessment = await prepared()
     await published(assessment)
     (next_quarter,) = await published(assessment, datetime(2026, 10, 1, tzinfo=UTC))
-    assert (next_quarter.period, next_quarter.revision) == ("2026-Q4", 2)
+    assert (next_quarter.period, next_quarter.revision) == ("2026-Q4", 1)
+
+
+async def test_late_facts_of_the_quarter_before_are_announced() -> None:
+    assessment = await prepared()
+    await published(assessment)
+    october = datetime(2026, 10, 2, tzinfo=UTC)
+    await published(assessment, october)
+    await assessment.take(entry(month=9))
+    late = {(each.period, each.revision) for each in await published(assessment, october)}
+    assert late == {("2026-Q3", 2)}
