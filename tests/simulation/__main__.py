@@ -7,10 +7,12 @@ import sys
 import time
 from collections import Counter
 from pathlib import Path
+from typing import Any
 
 from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 
+from tests.support import figures
 from tests.support.simulation.campaign import (
     Campaign,
     Result,
@@ -37,6 +39,7 @@ def main() -> int:
     parser.add_argument("--world", choices=sorted(PLANS), action="append", help="kinds of worlds; else all")
     parser.add_argument("--processes", type=int, default=min(2, os.cpu_count() or 1))
     parser.add_argument("--plan", type=Path, help="run one kept plan")
+    parser.add_argument("--figures", action="store_true", help="keep what was measured in docs/figures")
     parser.add_argument("--traces", help=argparse.SUPPRESS)
     said = parser.parse_args()
     if said.traces is not None:
@@ -50,7 +53,12 @@ def main() -> int:
     base = fresh_base() if said.seed is None else said.seed
     console.print(f"base seed {base}")
     seeds = seeds_of(base, said.runs, said.world or tuple(PLANS))
-    return _report(console, *_carry_out(console, seeds, said.processes))
+    campaign, seconds = _carry_out(console, seeds, said.processes)
+    code = _report(console, campaign, seconds)
+    if said.figures:
+        command = f"python -m tests.simulation --runs {said.runs} --seed {base} --processes {said.processes} --figures"
+        figures.keep("simulation", command, _figures(campaign, seconds, said.processes))
+    return code
 
 
 def _carry_out(console: Console, seeds: list[Seed], processes: int) -> tuple[Campaign, float]:
@@ -87,6 +95,19 @@ def _report(console: Console, campaign: Campaign, seconds: float) -> int:
     if not campaign.failures and not differing:
         console.print("nothing was violated")
     return int(bool(campaign.failures or differing))
+
+
+def _figures(campaign: Campaign, seconds: float, processes: int) -> dict[str, Any]:
+    """What a campaign came to, for the record."""
+    runs = len(campaign.results)
+    return {
+        "runs": runs,
+        "violations": len(campaign.failures),
+        "runs_a_second": round(runs / seconds, 1),
+        "processes": processes,
+        "steps_a_run": sum(result.steps for result in campaign.results) // runs,
+        "went_through": dict(campaign.coverage.most_common()),
+    }
 
 
 if __name__ == "__main__":
