@@ -318,10 +318,13 @@ class BatchConsumer(driver.Consumer):
             await self.wait(self.can_resume_flow)  # type: ignore[arg-type]  # takes asyncio's event too
         elif self._positions_due:
             self._positions_due = False
-            await self._door.assigned(self._reader.assignment())
-            self.setup.ready.set()
+            assigned = self._reader.assignment()
+            await self._door.assigned(assigned)
+            if self._door.owned == assigned:  # else taking over was given up, and the next assignment decides
+                self.setup.ready.set()
         elif not self._door.owned:
-            self.setup.ready.set()
+            if not self.held():  # nothing fell to this member
+                self.setup.ready.set()
             await self.sleep(IDLE_S)
         else:
             fetched = await self.in_thread(self._fetch)

@@ -96,6 +96,8 @@ class Door:
         self._uncommitted: dict[TopicPartition, int] = {}
         self._work: asyncio.Task[None] | None = None
         self._finishing = False
+        self._assignment = 0
+        """Counts assignments and their ends: work that outlives a cancellation finds that its time is over."""
 
     # what the adapter asks
 
@@ -135,12 +137,13 @@ class Door:
     async def assigned(self, partitions: Collection[TopicPartition]) -> None:
         """Takes these partitions over, and only these: ends earlier owners' transactions, reads positions, seeks."""
         self._finishing = False
+        self._assignment += 1
         self._owned.clear()
         wanted = [each for each in sorted(partitions) if each.topic in self._engine.topics]
         if len({numbers_of(topic, wanted) for topic in self._engine.topics}) > 1:
             # No harm to what is stored. It passes with a rolling release that adds a topic; otherwise one is missing.
             _LOG.warning("not the same partition numbers of all topics: %s", ", ".join(self._engine.topics))
-        await self._run(self._take_all(wanted))
+        await self._run(self._take_all(wanted, self._assignment))
 
     async def receive(self, batches: Mapping[TopicPartition, Sequence[Record]]) -> None:
         """Applies fetched lists, each of one partition in order. Returns when all are applied or will come again."""
@@ -151,6 +154,7 @@ class Door:
     async def finish(self, within_s: float = FINISH_WITHIN_S) -> None:
         """Lets the batches in flight end, or abandons them after ``within_s``; then owns nothing."""
         self._finishing = True
+        self._assignment += 1
         work, self._work = self._work, None
         if work is not None:
             _, late = await asyncio.wait({work}, timeout=within_s)
@@ -180,18 +184,18 @@ class Door:
 
     # assignment
 
-    async def _take_all(self, partitions: Sequence[TopicPartition]) -> None:
+    async def _take_all(self, partitions: Sequence[TopicPartition], assignment: int) -> None:
         for delay_s in self._delays():
             try:
-                return await self._take(partitions)
+                return await self._take(partitions, assignment)
             except TRANSIENT as error:
                 _LOG.warning("taking partitions over failed, again in %.1f s: %s", delay_s, type(error).__name__)
             await asyncio.sleep(delay_s)
-            if self._finishing or not self._reader.assignment().issuperset(partitions):
+            if assignment != self._assignment or not self._reader.assignment().issuperset(partitions):
                 return None  # the next assignment decides
         return None
 
-    async def _take(self, partitions: Sequence[TopicPartition]) -> None:
+    async def _take(self, partitions: Sequence[TopicPartition], assignment: int) -> None:
         await self._engine.take_over(partitions)
         positions = await self._engine.positions(partitions)
         if new := [each for each in partitions if each not in positions]:
@@ -200,8 +204,10 @@ class Door:
             positions = await self._engine.positions(partitions)  # another member may have been first
         bounds = await self._reader.bounds(partitions)  # after the positions: the log grows, and others advance with it
         owned = {each: owned_from(each, positions[each], bounds[each]) for each in partitions}
+        if assignment != self._assignment:
+            return
         await self._reader.seek({each: one.fetch_from for each, one in owned.items()})
-        if self._finishing:
+        if assignment != self._assignment:
             return
         self._owned = owned
         self._uncommitted |= {each: one.position.next for each, one in owned.items()}

@@ -4,6 +4,7 @@ import asyncio
 import random
 from collections.abc import Awaitable, Callable, Sequence
 from contextlib import suppress
+from datetime import timedelta
 
 from services.eventing.observe import Observer
 from services.eventing.outbox import OUTBOX, UNMARKED, messages_of
@@ -12,6 +13,7 @@ from services.eventing.relay import lease, marking, unmarked
 from services.eventing.relay.due import DueWork, do_due_work
 from services.eventing.relay.lease import LeaseGuard, LeaseLostError
 from services.eventing.relay.order import Row, in_batches, in_publication_order
+from services.eventing.times import from_text
 
 BATCH_EVENTS_MAX = 5_000
 BATCH_BYTES_MAX = 8_000_000
@@ -231,14 +233,17 @@ class Relay:
             await self._pause(SAMPLE_EVERY_S)
 
     async def sample(self) -> None:
-        """Counts unmarked rows up to ``SAMPLE_ROWS_MAX`` and how long this process has seen the oldest, in real time.
+        """Counts unmarked rows up to ``SAMPLE_ROWS_MAX`` and tells the age of the oldest.
 
-        Not by ``created_at``: that is business time, and a processor's is the time of the event it read.
+        By ``created_at``, so that a relay that starts again and again does not make it young; and at least as long as
+        this process has seen it, for a development clock may stand still.
         """
         where = {"state": UNMARKED}
         rows = await self.ports.store.find(
-            OUTBOX, where, sort=(("created_at", 1),), limit=SAMPLE_ROWS_MAX, fields=("state",)
+            OUTBOX, where, sort=(("created_at", 1),), limit=SAMPLE_ROWS_MAX, fields=("created_at",)
         )
         now = asyncio.get_running_loop().time()
         self._first_seen = {row["_id"]: self._first_seen.get(row["_id"], now) for row in rows}
-        self.observer.outbox(len(rows), now - min(self._first_seen.values(), default=now))
+        seen_for = now - min(self._first_seen.values(), default=now)
+        created_ago = self.ports.clock.now() - from_text(rows[0]["created_at"]) if rows else timedelta(0)
+        self.observer.outbox(len(rows), max(seen_for, created_ago.total_seconds()))

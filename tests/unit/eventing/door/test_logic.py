@@ -1,8 +1,9 @@
 """The door hands on the expected record of an owned partition, once, or stops the process."""
 
 import asyncio
+import contextlib
 import random
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
@@ -386,6 +387,37 @@ async def test_taking_over_ends_when_the_assignment_has_changed() -> None:
     h.log.mine = frozenset()
     await h.door.assigned({P0})
     assert h.door.owned == set()
+
+
+async def test_taking_over_that_outlives_its_cancellation_changes_nothing_of_a_new_assignment() -> None:
+    h = house((P0, P1))
+    h.log.append(some(3, "b", P1))
+    released = asyncio.Event()
+    bounds, sought = h.log.bounds, h.log.seek
+    seeks: list[set[TopicPartition]] = []
+
+    async def stubborn(partitions: Iterable[TopicPartition]) -> dict[TopicPartition, tuple[int, int]]:
+        while not released.is_set():
+            with contextlib.suppress(asyncio.CancelledError):
+                await released.wait()
+        return await bounds(partitions)
+
+    async def seek(positions: Mapping[TopicPartition, int]) -> None:
+        seeks.append(set(positions))
+        await sought(positions)
+
+    h.log.bounds, h.log.seek = stubborn, seek  # type: ignore[method-assign]
+    first = asyncio.create_task(h.door.assigned({P0}))
+    await asyncio.sleep(0.01)
+    await h.door.finish(within_s=0.0)
+    h.log.bounds = bounds  # type: ignore[method-assign]
+    await h.door.assigned({P1})
+    released.set()
+    await first
+    assert h.door.owned == {P1}
+    assert seeks == [{P1}]
+    await h.bring(P1)
+    assert h.bench.counts() == {"b": 3}
 
 
 class SlowHandler(CountingHandler):
