@@ -13,7 +13,7 @@ from services.contracts.ids import ActorId
 from services.eventing.ports import Transaction
 from services.runtime.commands import Command
 from services.runtime.outcomes import Accepted, Outcome
-from services.runtime.problems import ProblemTable
+from services.runtime.problems import ProblemTable, refused
 
 
 class Batch(msgspec.Struct, frozen=True, kw_only=True):
@@ -34,6 +34,9 @@ async def take_in(tx: Transaction, command: Command, batch: Batch, *, secret: by
     world = await store.load_world(tx, batch.rows, command.caller.covers)
     known, spent = frozenset(world.attendances), frozenset(world.spent)
     result = decide_rows(batch.rows, world, now=command.now, secret=secret)
+    if _is_for_another_area(batch, result):
+        # Nothing is kept, or whoever may send these bytes would get this receipt for ever.
+        raise refused("outside_area", "no row of the batch is for a unit of the sender's area")
     receipt = _receipt(batch, result, command.problems)
     await attendances.save(tx, result.attendances.values(), known)
     await codes.save_spent(tx, result.spent, spent)
@@ -41,6 +44,12 @@ async def take_in(tx: Transaction, command: Command, batch: Batch, *, secret: by
         tx, receipt, kind=batch.kind, entered_by=batch.entered_by, sent_by=command.caller.subject, at=command.now
     )
     return Accepted(receipt, [command.fact(event) for event in result.events])
+
+
+def _is_for_another_area(batch: Batch, result: Result) -> bool:
+    return bool(result.refused) and not (
+        result.accepted or batch.unreadable or any(row.code != "outside_area" for row in result.refused)
+    )
 
 
 def _receipt(batch: Batch, result: Result, problems: ProblemTable) -> dict[str, Any]:

@@ -224,7 +224,10 @@ Sending = Annotated[Command, Depends(command(SCOPE, key_from_body=True))]
     "/v1/batches",
     response_model=Receipt,
     max_body_size=BATCH_BYTES_MAX,
-    openapi_extra={"requestBody": _BODY, **refusals("malformed_json", "invalid_body", "unsupported_media_type")},
+    openapi_extra={
+        "requestBody": _BODY,
+        **refusals("malformed_json", "invalid_body", "unsupported_media_type", "outside_area"),
+    },
 )
 async def take_in_batch(
     request: Request,
@@ -233,7 +236,8 @@ async def take_in_batch(
 ) -> Response:
     """Takes in up to 500 rows in one transaction; rows are accepted or refused one by one, in their order.
 
-    The same bytes are the same batch: they get the same receipt, for ever, and change nothing.
+    The same bytes are the same batch: they get the same receipt, for ever, and change nothing. A batch of which no row
+    is for the sender's area is refused whole and gets no receipt, so that whoever may send it still can.
     """
     batch = parse(await request.body(), batch_id=command.key)
     return await command.run(lambda tx: handlers.take_in(tx, command, batch, secret=secret))

@@ -37,8 +37,16 @@ async def test_volunteers_send_no_batches_for_others(world: World) -> None:
     row = {"row": 1, "session_id": "SE-1", "number": "V2", "action": "check_in", "at": at(9).isoformat()}
     row["proof"] = {"method": "personal_card", "card": "V2"}
     answer = await world.post("/v1/batches", {"kind": "kiosk", "device_id": "D", "rows": [row]}, **VOLUNTEER)
-    assert answer.json["accepted"] == 0
+    assert (answer.status, answer.code) == (403, "outside_area")
     assert world.announced() == []
+
+
+async def test_batch_that_a_stranger_sent_first_still_counts_when_the_right_sender_comes(world: World) -> None:
+    row = {"row": 1, "session_id": "SE-1", "number": "N-2", "action": "check_in", "at": at(9).isoformat()}
+    row["proof"] = {"method": "personal_card", "card": "N-2"}
+    batch = {"kind": "kiosk", "device_id": "D", "rows": [row]}
+    assert (await world.post("/v1/batches", batch, area="340899", subject="stranger")).code == "outside_area"
+    assert (await world.post("/v1/batches", batch)).json["accepted"] == 1
 
 
 async def test_volunteers_see_what_is_offered_and_nobody_elses_attendances(world: World) -> None:
