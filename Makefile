@@ -11,6 +11,8 @@ SEED   ?=
 FAULTS ?= 10
 ROLE   ?= clerk
 AREA   ?= 3408
+SERVICE ?= hours
+RUN    ?= .local/run
 
 export SIM_RUNS := $(RUNS)
 export SIM_SEED := $(SEED)
@@ -26,6 +28,9 @@ run: setup ## Run the whole platform on a city's last quarter; Ctrl-C ends it
 
 token: setup ## Print a development token: make token ROLE=clerk AREA=3408
 	@$(BIN)/python -m services.runtime.auth token --role $(ROLE) --area $(AREA)
+
+parked: setup ## Show what waits in a running platform: make parked SERVICE=hours
+	@set -a; . $(RUN)/environment.sh; set +a; $(BIN)/python -m services.$(SERVICE) parked list
 
 ##@ Check
 test: check prepare ## Run every check and test, as CI does (under 20 minutes)
@@ -76,7 +81,9 @@ clean: ## Remove what tools and runs made, the virtual environment excepted
 setup: .venv/.ready ## Make the virtual environment, again only when the lock changed
 
 .venv/.ready: requirements.lock
+	@command -v $(PYTHON) >/dev/null || { echo "Python 3.11 is needed: apt-get install python3.11 python3.11-venv, or make PYTHON=..." >&2; exit 69; }
 	@$(PYTHON) -c 'import sys; sys.exit(0 if sys.version_info[:2] == (3, 11) else "Python 3.11 is needed: make PYTHON=...")'
+	@$(PYTHON) -c 'import ensurepip' 2>/dev/null || { echo "Python's venv is needed: apt-get install python3.11-venv" >&2; exit 69; }
 	$(PYTHON) -m venv .venv
 	$(BIN)/python -m pip install --quiet --disable-pip-version-check --prefer-binary --require-hashes -r $<
 	@touch $@
@@ -88,4 +95,4 @@ help:
 	@awk 'BEGIN {FS = ":.*## "} /^##@/ {print "\n" substr($$0, 5)} \
 		/^[a-z]+:.*## / {printf "  make %-9s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
 
-.PHONY: bench chaos check clean coverage format generate help lock prepare run setup sim test token unit
+.PHONY: bench chaos check clean coverage format generate help lock parked prepare run setup sim test token unit

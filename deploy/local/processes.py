@@ -4,6 +4,7 @@ import base64
 import http.client
 import os
 import secrets
+import shlex
 import socket
 import sys
 import time
@@ -119,6 +120,9 @@ class Platform:
     def start(self) -> None:
         """Starts all and waits until every one is ready. Raises ``ServerFailed``, with the log of what is not."""
         (self.data_dir / "logs").mkdir(parents=True, exist_ok=True)
+        environment = self.data_dir / "environment.sh"
+        environment.touch(mode=0o600)
+        environment.write_text("".join(f"{key}={shlex.quote(value)}\n" for key, value in sorted(self.environ.items())))
         self._config.touch(mode=0o600)
         self._config.write_text(self._configuration())
         self._supervisor.start()

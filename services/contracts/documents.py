@@ -139,6 +139,8 @@ def catalogue_page() -> str:
         lines += [
             f"Owner: {topic.owner}. Key: {topic.key}. Partitions: {topic.partitions}. Read by: {_readers(topic)}."
         ]
+        if not any(topic.name == event.TOPIC for event in EVENTS):
+            lines += ["", "No event yet: the topic is there so that its partitions and key stand fast."]
         for event in (event for event in EVENTS if topic.name == event.TOPIC):
             lines += ["", f"### `{event.TYPE}`", "", _summary(event), *_table(event, event.__name__)]
     lines += ["", "## Parts of events"]

@@ -38,7 +38,7 @@ def execute(block: str, folder: Path, environ: dict[str, str]) -> str:
 
 @pytest.mark.usefixtures("town")
 def test_first_steps(platform: Platform, gateway: Gateway, tmp_path: Path) -> None:
-    setting, tried, taken, people, board = blocks(FIRST_STEPS)
+    setting, tried, taken, people, board, parked = blocks(FIRST_STEPS)
     assert "make -s token ROLE=clerk AREA=3408" in setting
     environ = {"GATEWAY": platform.gateway, "TOKEN": gateway.tokens.of("clerk", "3408")}
     answer = json.loads(execute(tried, tmp_path, environ))
@@ -50,6 +50,8 @@ def test_first_steps(platform: Platform, gateway: Gateway, tmp_path: Path) -> No
     assert json.loads(volunteers)["items"]
     assert "items" in json.loads(accounts)
     assert json.loads(execute(board, tmp_path, environ))["rows"]
+    assert "make -s parked SERVICE=hours" in parked
+    assert execute(f"{parked.strip()} RUN={platform.data_dir}", ROOT, {})
 
 
 def test_development_token_is_one_line() -> None:
