@@ -3,6 +3,7 @@
 from typing import Final
 
 from services.runtime.outcomes import Problem
+from services.runtime.problems import SHEET_PROBLEMS
 
 _UNKNOWN: Final = (
     Problem("activity_unknown", 404, "没有这个活动"),
@@ -51,18 +52,13 @@ _ROWS: Final = (
     Problem("row_repeated", 422, "行号重复"),
 )
 _SHEETS: Final = (
-    Problem("sheet_not_utf8", 422, "文件不是 UTF-8 编码，请另存为 UTF-8 格式的 CSV"),
-    Problem("sheet_malformed", 422, "文件不是有效的 CSV 表格"),
-    Problem("sheet_columns_wrong", 422, "表头的列名缺失、多余或重复"),
-    Problem("sheet_too_long", 422, "表格超过五千行，请分成几个文件"),
-    Problem("cell_empty", 422, "此项必填"),
+    *SHEET_PROBLEMS,
     Problem("cell_not_an_id", 422, "编号格式有误：只能用字母、数字和 _ . : -，最多六十四个字符"),
     Problem("cell_not_a_unit", 422, "单位代码须为六位数字"),
     Problem("cell_too_long", 422, "内容过长，最多五十个字"),
     Problem("cell_not_printable", 422, "含有换行或不可见字符"),
     Problem("cell_not_a_time", 422, "时间格式有误，例如 2026-07-14T09:00:00+08:00"),
     Problem("cell_not_a_number", 422, "须为一到一万的整数"),
-    Problem("cell_not_a_choice", 422, "不在可选范围内"),
     Problem("activity_differs", 409, "与已有的活动内容不一致"),
     Problem("session_differs", 409, "与已有的场次内容不一致"),
     Problem("session_published_already", 409, "场次已发布，不能改回草稿"),

@@ -3,6 +3,7 @@
 from typing import Final
 
 from services.runtime.outcomes import Problem
+from services.runtime.problems import SHEET_PROBLEMS
 
 _UNKNOWN: Final = (
     Problem("unit_unknown", 404, "没有这个单位"),
@@ -53,19 +54,14 @@ _DATES: Final = (
     Problem("date_too_far_ahead", 422, "日期距今超过一年"),
 )
 _SHEETS: Final = (
-    Problem("sheet_not_utf8", 422, "文件不是 UTF-8 编码，请另存为 UTF-8 格式的 CSV"),
-    Problem("sheet_malformed", 422, "文件不是有效的 CSV 表格"),
-    Problem("sheet_columns_wrong", 422, "表头的列名缺失、多余或重复"),
-    Problem("sheet_too_long", 422, "表格超过五千行，请分成几个文件"),
+    *SHEET_PROBLEMS,
     Problem("row_contradicted", 422, "文件中另有一行与此行编号相同而内容不同"),
     Problem("row_too_long", 422, "该行的列数多于表头"),
-    Problem("cell_empty", 422, "此项必填"),
     Problem("cell_too_long", 422, "内容过长"),
     Problem("cell_not_printable", 422, "含有不可见字符"),
     Problem("cell_not_a_unit", 422, "单位代码须为六位数字"),
     Problem("cell_not_a_date", 422, "日期格式有误，例如 2026-07-01"),
     Problem("cell_not_a_number", 422, "须为整数"),
-    Problem("cell_not_a_choice", 422, "不在可选范围内"),
 )
 
 PROBLEMS: Final[tuple[Problem, ...]] = (

@@ -41,6 +41,15 @@ RUNTIME_PROBLEMS: Final[tuple[Problem, ...]] = (
     Problem("gateway_timeout", 504, "后端服务应答超时"),
 )
 """What any service may answer besides its own refusals."""
+SHEET_PROBLEMS: Final[tuple[Problem, ...]] = (
+    Problem("sheet_not_utf8", 422, "文件不是 UTF-8 编码，请另存为 UTF-8 格式的 CSV"),
+    Problem("sheet_malformed", 422, "文件不是有效的 CSV 表格"),
+    Problem("sheet_columns_wrong", 422, "表头的列名缺失、多余或重复"),
+    Problem("sheet_too_long", 422, "表格超过五千行，请分成几个文件"),
+    Problem("cell_empty", 422, "此项必填"),
+    Problem("cell_not_a_choice", 422, "不在可选范围内"),
+)
+"""What a service that takes lists says of a file or a cell; what a cell of some kind must be is its own to say."""
 
 
 class RefusedError(Exception):
