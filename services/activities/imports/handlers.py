@@ -8,33 +8,17 @@ import msgspec
 from services.activities.imports.rules import Programme, Result, decide_rows, named_places
 from services.activities.places import store as places
 from services.activities.programme import store
-from services.activities.sheets.rules import CellError, PlannedRow
+from services.activities.sheets.rules import PlannedRow
 from services.contracts.ids import UnitCode
 from services.eventing.ports import Reads, Transaction
+from services.runtime.cells import CellError
 from services.runtime.commands import Command
+from services.runtime.lists import Tally
 from services.runtime.outcomes import Accepted, Outcome
 
 CHUNK_ROWS_MAX: Final = 500
 
 Rows = Sequence[PlannedRow | list[CellError]]
-
-
-class Tally(msgspec.Struct, kw_only=True):
-    """What became of rows: taken in, there already, or refused for what is wrong with their cells."""
-
-    rows: int = 0
-    accepted: int = 0
-    unchanged: int = 0
-    refused: int = 0
-    errors: list[CellError] = msgspec.field(default_factory=list)
-
-    def add(self, other: "Tally") -> None:
-        """Counts other rows as well."""
-        self.rows += other.rows
-        self.accepted += other.accepted
-        self.unchanged += other.unchanged
-        self.refused += other.refused
-        self.errors += other.errors
 
 
 async def rehearse(reads: Reads, rows: Rows, covers: Callable[[UnitCode], bool]) -> Tally:

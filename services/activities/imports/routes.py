@@ -1,33 +1,30 @@
 """Lets clerks bring in a programme as a sheet, with a dry run and an error per cell."""
 
 import asyncio
-from dataclasses import replace
 from functools import partial
-from http import HTTPStatus
 from typing import Annotated, Any, Final
 
-import msgspec
 from fastapi import APIRouter, Depends, Query, Request, Response
 from pydantic import BaseModel, Field
 
 from services.activities.imports import handlers
-from services.activities.sheets.rules import (
-    COLUMNS,
-    SHEET_BYTES_MAX,
-    SHEET_ROWS_MAX,
-    CellError,
-    PlannedRow,
-    read_lines,
-    read_row,
-)
+from services.activities.sheets.rules import COLUMNS, PlannedRow, read_lines, read_row
+from services.runtime.cells import CellError
 from services.runtime.commands import Command, command
-from services.runtime.http import answer
+from services.runtime.lists import (
+    CSV,
+    ERRORS_SHOWN_MAX,
+    LIST_REFUSALS,
+    csv_body,
+    in_chunks,
+    report_as,
+    take_in_chunks,
+)
 from services.runtime.outcomes import Refusal
-from services.runtime.problems import ProblemTable, RefusedError, refusals, refused
+from services.runtime.problems import RefusedError, refusals
+from services.runtime.sheets import SHEET_BYTES_MAX, SHEET_ROWS_MAX
 
 router = APIRouter(tags=["imports"])
-CSV: Final = "text/csv"
-ERRORS_SHOWN_MAX: Final = 1_000
 
 SHEET_EXAMPLE: Final = (
     ",".join(COLUMNS.values()) + "\n"
@@ -60,7 +57,7 @@ class ImportAnswer(BaseModel):
 _BODY: Final[dict[str, Any]] = {
     "required": True,
     "description": f"UTF-8 with or without byte order mark, at most {SHEET_ROWS_MAX} rows; one row a session.",
-    "content": {"text/csv": {"schema": {"type": "string"}, "example": SHEET_EXAMPLE}},
+    "content": {CSV: {"schema": {"type": "string"}, "example": SHEET_EXAMPLE}},
 }
 
 
@@ -68,12 +65,7 @@ _BODY: Final[dict[str, Any]] = {
     "/v1/imports/activities",
     response_model=ImportAnswer,
     max_body_size=SHEET_BYTES_MAX,
-    openapi_extra={
-        "requestBody": _BODY,
-        **refusals(
-            "sheet_not_utf8", "sheet_malformed", "sheet_columns_wrong", "sheet_too_long", "unsupported_media_type"
-        ),
-    },
+    openapi_extra={"requestBody": _BODY, **refusals(*LIST_REFUSALS)},
 )
 async def import_activities(
     request: Request,
@@ -81,13 +73,14 @@ async def import_activities(
     dry_run: Annotated[bool, Query(description="Say what would happen, change nothing.")] = False,  # noqa: FBT002
 ) -> Response:
     """Takes in activities and sessions, published or as drafts. Importing a sheet again changes nothing."""
-    if request.headers.get("content-type", "").partition(";")[0].strip().lower() != CSV:
-        raise refused("unsupported_media_type", f"send {CSV}")
-    rows = await _read(await request.body())
+    report = partial(report_as, ImportAnswer, problems=command.problems, dry_run=dry_run)
+    rows = await _read(await csv_body(request))
     if dry_run:
-        tally = await handlers.rehearse(command.ports.store, rows, command.caller.covers)
-        return _answer(tally, command.problems, dry_run=True)
-    return await _take_in(command, rows)
+        return report(await handlers.rehearse(command.ports.store, rows, command.caller.covers))
+    chunks = in_chunks(rows, handlers.CHUNK_ROWS_MAX)
+    return await take_in_chunks(
+        command, chunks, lambda chunk: partial(handlers.take_in, command=command, rows=chunk), report
+    )
 
 
 async def _read(raw: bytes) -> handlers.Rows:
@@ -99,38 +92,3 @@ async def _read(raw: bytes) -> handlers.Rows:
         rows += [read_row(line) for line in lines[start : start + handlers.CHUNK_ROWS_MAX]]
         await asyncio.sleep(0)  # a long sheet keeps nobody else waiting
     return rows
-
-
-async def _take_in(command: Command, rows: handlers.Rows) -> Response:
-    """Each chunk is a command under a key of its own: a repeat goes on where a request broke off (docs/adr/0082)."""
-    whole, replayed = handlers.Tally(), True
-    for number, start in enumerate(range(0, max(1, len(rows)), handlers.CHUNK_ROWS_MAX)):
-        chunk = rows[start : start + handlers.CHUNK_ROWS_MAX]
-        part = replace(command, key=f"{command.key}#{number}")
-        response = await part.run(partial(handlers.take_in, command=command, rows=chunk))
-        if response.status_code != HTTPStatus.OK:
-            return response
-        whole.add(msgspec.json.decode(response.body, type=handlers.Tally))
-        replayed &= "idempotency-replayed" in response.headers
-    answered = _answer(whole, command.problems, dry_run=False)
-    if replayed:
-        answered.headers["Idempotency-Replayed"] = "true"
-    return answered
-
-
-def _answer(tally: handlers.Tally, problems: ProblemTable, *, dry_run: bool) -> Response:
-    shown = [
-        CellErrorAnswer(row=each.row, column=each.column, code=each.code, title=problems[each.code].title)
-        for each in tally.errors[:ERRORS_SHOWN_MAX]
-    ]
-    return answer(
-        ImportAnswer(
-            dry_run=dry_run,
-            rows=tally.rows,
-            accepted=tally.accepted,
-            unchanged=tally.unchanged,
-            refused=tally.refused,
-            errors=shown,
-            errors_left_off=len(tally.errors) - len(shown),
-        )
-    )

@@ -15,9 +15,10 @@ from services.activities.programme.rules import (
     session_of,
     session_published,
 )
-from services.activities.sheets.rules import COLUMNS, CellError, PlannedRow
+from services.activities.sheets.rules import COLUMNS, PlannedRow
 from services.contracts.activities import ActivityPublished, SessionPublished
 from services.contracts.ids import ActivityId, SessionId, UnitCode
+from services.runtime.cells import CellError
 
 _OF_ACTIVITY: Final = ("title", "organiser_id", "unit_served", "brand_id", "service_type", "key_field")
 _OF_SESSION: Final = ("activity_id", "starts_at", "ends_at", "station_id")

@@ -1,11 +1,9 @@
 """Reads a programme's sheet: the columns first, then every cell of every row."""
 
-import csv
-import io
 import re
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from datetime import UTC, datetime
-from typing import Any, Final, NamedTuple, TypeVar, get_args
+from typing import Any, Final, get_args
 
 import msgspec
 
@@ -17,12 +15,20 @@ from services.activities.programme.rules import (
     SessionPlan,
 )
 from services.contracts.ids import ActivityId, KeyField, OrganisationId, ServiceType, SessionId, UnitCode
+from services.runtime.cells import (
+    CellError,
+    WrongCellError,
+    choice,
+    matching,
+    number_between,
+    optional,
+    required,
+    text_up_to,
+)
 from services.runtime.outcomes import Refusal
+from services.runtime.sheets import SHEET_ROWS_MAX, Line, Record, SheetError, fields_of, line_of, names_of, read_records
 
-SHEET_BYTES_MAX: Final = 5 * 1024 * 1024
-SHEET_ROWS_MAX: Final = 5_000
-HEADER_ROW: Final = 1
-"""Rows are counted as a spreadsheet shows them: the header is row 1."""
+CAPACITY_DIGITS_MAX: Final = 6
 
 COLUMNS: Final[Mapping[str, str]] = {
     "activity_id": "活动编号",
@@ -43,17 +49,7 @@ COLUMNS: Final[Mapping[str, str]] = {
 STATES: Final[Mapping[str, bool]] = {"已发布": True, "草稿": False}
 _TIME: Final = re.compile(r"\d{4}-\d{2}-\d{2}[T ]\d{2}:\d{2}(:\d{2}(\.\d{1,6})?)?(Z|[+-]\d{2}:\d{2})")
 _ID: Final = re.compile(ID_PATTERN)
-_UNIT: Final = re.compile(UNIT_PATTERN)
-
-T = TypeVar("T")
-
-
-class CellError(msgspec.Struct, frozen=True, gc=False):
-    """What is wrong with one cell: its row, its column as the sheet names it, and the code."""
-
-    row: int
-    column: str
-    code: str
+_unit: Final = matching(re.compile(UNIT_PATTERN), "cell_not_a_unit")
 
 
 class PlannedRow(msgspec.Struct, frozen=True, gc=False):
@@ -65,42 +61,27 @@ class PlannedRow(msgspec.Struct, frozen=True, gc=False):
     published: bool
 
 
-class WrongCellError(ValueError):
-    """A cell is not what its column holds; the code says how."""
-
-
-class Line(NamedTuple):
-    """One row of the sheet as text, by field."""
-
-    row: int
-    cells: Mapping[str, str]
-
-
 def read_lines(raw: bytes) -> list[Line] | Refusal:
     """The rows of a sheet that are not empty, or what is wrong with the sheet as a whole."""
     try:
-        records = list(csv.reader(io.StringIO(raw.decode("utf-8-sig"), newline=""), strict=True))
-    except UnicodeDecodeError:
-        return Refusal("sheet_not_utf8")
-    except csv.Error:
-        return Refusal("sheet_malformed")
-    header = [name.strip() for name in records[0]] if records else []
-    wrong = sorted({*COLUMNS.values()} ^ {*header})
-    if wrong or len(header) != len(COLUMNS):
+        records = list(read_records(raw))
+    except SheetError as error:
+        return error.refusal
+    names = names_of(next(iter(records), None))
+    fields = fields_of(names, COLUMNS)
+    if fields is None:
+        wrong = sorted({*COLUMNS.values()} ^ {*names})
         return Refusal("sheet_columns_wrong", extra={"columns": wrong[: len(COLUMNS)]})
-    filled = [(row, record) for row, record in enumerate(records[1:], HEADER_ROW + 1) if any(record)]
+    filled = [record for record in records[1:] if any(record.cells)]
     if len(filled) > SHEET_ROWS_MAX:
         return Refusal("sheet_too_long")
-    fields = [field for name in header for field, column in COLUMNS.items() if column == name]
-    return [_line(row, record, fields) for row, record in filled]
+    return [_line(record, fields) for record in filled]
 
 
-def _line(row: int, record: list[str], fields: list[str]) -> Line:
-    """Cells that a row lacks are empty; those beyond the columns go to the last one, where they do not fit."""
-    cells = [*record[: len(fields)], *[""] * (len(fields) - len(record))]
-    if len(record) > len(fields):
-        cells[-1] = ",".join(record[len(fields) - 1 :])
-    return Line(row, {field: cell.strip() for field, cell in zip(fields, cells, strict=True)})
+def _line(record: Record, fields: Sequence[str]) -> Line:
+    """Cells beyond the columns go to the last one, where they do not fit."""
+    last = len(fields) - 1
+    return line_of(Record(record.row, [*record.cells[:last], ",".join(record.cells[last:])]), fields)
 
 
 def read_row(line: Line) -> PlannedRow | list[CellError]:
@@ -136,36 +117,9 @@ def _values(line: Line, errors: list[CellError]) -> Iterator[tuple[str, Any]]:
             errors.append(CellError(line.row, COLUMNS[field], str(error)))
 
 
-def _required(read: Callable[[str], T]) -> Callable[[str], T]:
-    def cell(text: str) -> T:
-        if not text:
-            raise WrongCellError("cell_empty")
-        return read(text)
-
-    return cell
-
-
-def _optional(read: Callable[[str], T]) -> Callable[[str], T | None]:
-    return lambda text: read(text) if text else None
-
-
 def _id(text: str) -> str:
     if len(text) > ID_CHARACTERS_MAX or not _ID.fullmatch(text):
         raise WrongCellError("cell_not_an_id")
-    return text
-
-
-def _unit(text: str) -> UnitCode:
-    if not _UNIT.fullmatch(text):
-        raise WrongCellError("cell_not_a_unit")
-    return UnitCode(text)
-
-
-def _title(text: str) -> str:
-    if len(text) > TITLE_CHARACTERS_MAX:
-        raise WrongCellError("cell_too_long")
-    if not text.isprintable():
-        raise WrongCellError("cell_not_printable")
     return text
 
 
@@ -179,34 +133,18 @@ def _time(text: str) -> datetime:
     return at.astimezone(UTC)
 
 
-def _capacity(text: str) -> int:
-    number = int(text) if re.fullmatch(r"[0-9]{1,6}", text) else 0
-    if not 1 <= number <= CAPACITY_PEOPLE_MAX:
-        raise WrongCellError("cell_not_a_number")
-    return number
-
-
-def _choice(choices: Mapping[str, T]) -> Callable[[str], T]:
-    def cell(text: str) -> T:
-        if text not in choices:
-            raise WrongCellError("cell_not_a_choice")
-        return choices[text]
-
-    return cell
-
-
 _READERS: Final[Mapping[str, Callable[[str], Any]]] = {
-    "activity_id": _required(lambda text: ActivityId(_id(text))),
-    "session_id": _required(lambda text: SessionId(_id(text))),
-    "title": _required(_title),
-    "organiser_id": _required(lambda text: OrganisationId(_id(text))),
-    "unit_served": _required(_unit),
-    "station_id": _optional(lambda text: OrganisationId(_id(text))),
-    "brand_id": _optional(lambda text: OrganisationId(_id(text))),
-    "service_type": _required(_choice({slug: slug for slug in get_args(ServiceType)})),
-    "key_field": _optional(_choice({slug: slug for slug in get_args(KeyField)})),
-    "starts_at": _required(_time),
-    "ends_at": _required(_time),
-    "capacity": _required(_capacity),
-    "published": _required(_choice(STATES)),
+    "activity_id": required(lambda text: ActivityId(_id(text))),
+    "session_id": required(lambda text: SessionId(_id(text))),
+    "title": required(text_up_to(TITLE_CHARACTERS_MAX)),
+    "organiser_id": required(lambda text: OrganisationId(_id(text))),
+    "unit_served": required(lambda text: UnitCode(_unit(text))),
+    "station_id": optional(lambda text: OrganisationId(_id(text))),
+    "brand_id": optional(lambda text: OrganisationId(_id(text))),
+    "service_type": required(choice({slug: slug for slug in get_args(ServiceType)})),
+    "key_field": optional(choice({slug: slug for slug in get_args(KeyField)})),
+    "starts_at": required(_time),
+    "ends_at": required(_time),
+    "capacity": required(number_between(1, CAPACITY_PEOPLE_MAX, digits_max=CAPACITY_DIGITS_MAX)),
+    "published": required(choice(STATES)),
 }

@@ -20,7 +20,7 @@ from services.registry.imports.rules import (
     Sheet,
     arranged,
 )
-from services.registry.imports.sheets import Line, read_lines
+from services.registry.imports.sheets import read_lines
 from services.registry.organisations.handlers import OrganisationsBatch
 from services.registry.organisations.rules import RegisterOrganisation
 from services.registry.personal.sealing import Sealer
@@ -30,8 +30,11 @@ from services.registry.units.rules import RecordRoll, RegisterUnit
 from services.registry.volunteers.handlers import Said, VolunteersBatch, said
 from services.registry.volunteers.rules import Profile
 from services.runtime.auth import Caller
+from services.runtime.cells import CellError
 from services.runtime.commands import Command
+from services.runtime.lists import Tally, in_chunks
 from services.runtime.outcomes import Accepted, Outcome
+from services.runtime.sheets import Line
 
 CHUNK_ROWS_MAX = 500
 """Rows of one transaction: with an event each they fill an outbox document that is still small."""
@@ -42,32 +45,6 @@ R = TypeVar("R")
 C = TypeVar("C")
 
 Read = Row[R] | Faulty
-
-
-class CellError(msgspec.Struct, frozen=True, gc=False):
-    """What is wrong with one cell: its row as a spreadsheet counts, its column as the header has it, and the code."""
-
-    row: int
-    column: str
-    code: str
-
-
-class Tally(msgspec.Struct, gc=False):
-    """What became of some rows; every row is counted once, and errors are of refused rows only."""
-
-    rows: int = 0
-    accepted: int = 0
-    unchanged: int = 0
-    refused: int = 0
-    errors: list[CellError] = msgspec.field(default_factory=list)
-
-    def add(self, other: "Tally") -> None:
-        """Counts other rows as well."""
-        self.rows += other.rows
-        self.accepted += other.accepted
-        self.unchanged += other.unchanged
-        self.refused += other.refused
-        self.errors += other.errors
 
 
 class Import(NamedTuple, Generic[R, C]):
@@ -124,9 +101,7 @@ async def read_chunks(sheet: Sheet[R], raw: bytes) -> list[Sequence[Read[R]]]:
     for start in range(0, len(lines), SLICE_ROWS):
         rows += [sheet.read_line(line) for line in lines[start : start + SLICE_ROWS]]
         await asyncio.sleep(0)
-    ordered = arranged(sheet, rows)
-    # One chunk even of no rows: it keeps the answer under the request's key.
-    return [ordered[start : start + CHUNK_ROWS_MAX] for start in range(0, max(1, len(ordered)), CHUNK_ROWS_MAX)]
+    return in_chunks(arranged(sheet, rows), CHUNK_ROWS_MAX)
 
 
 async def decide_rows(reads: Reads, what: Import[R, C], batch: CommandBatch[C], rows: Sequence[Read[R]]) -> Tally:

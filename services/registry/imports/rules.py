@@ -15,18 +15,8 @@ from services.contracts.ids import (
     VolunteerNumber,
 )
 from services.registry.decisions import Fault, Faults
-from services.registry.imports.cells import (
-    Cells,
-    WrongCellError,
-    choice,
-    count_up_to,
-    day,
-    matching,
-    text_up_to,
-    two_digits,
-    unit_code,
-)
-from services.registry.imports.sheets import CELL_CHARACTERS_MAX, SURPLUS, Line
+from services.registry.imports.cells import Cells, count_up_to, day, two_digits, unit_code
+from services.registry.imports.sheets import CELL_CHARACTERS_MAX, SURPLUS
 from services.registry.organisations import rules as organisations
 from services.registry.organisations.rules import RegisterOrganisation
 from services.registry.personal.rules import IdType, Personal, Sex
@@ -34,6 +24,8 @@ from services.registry.trees import parents_first
 from services.registry.units import rules as units
 from services.registry.units.rules import RecordRoll, RegisterUnit
 from services.registry.volunteers.rules import Profile
+from services.runtime.cells import WrongCellError, choice, matching, text_up_to
+from services.runtime.sheets import Line
 
 R = TypeVar("R")
 

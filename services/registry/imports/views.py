@@ -1,11 +1,10 @@
 """Shapes what an import answers over HTTP."""
 
 from collections.abc import Sequence
-from typing import Final
 
 from pydantic import BaseModel, ConfigDict, Field
 
-ERRORS_SHOWN_MAX: Final = 1_000
+from services.runtime.lists import ERRORS_SHOWN_MAX
 
 
 class RowError(BaseModel):

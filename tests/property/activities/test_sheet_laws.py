@@ -9,8 +9,10 @@ from hypothesis import strategies as st
 
 from services.activities.imports.rules import Programme, decide_rows
 from services.activities.places.rules import Place
-from services.activities.sheets.rules import COLUMNS, CellError, Line, PlannedRow, read_lines, read_row
+from services.activities.sheets.rules import COLUMNS, PlannedRow, read_lines, read_row
+from services.runtime.cells import CellError
 from services.runtime.outcomes import Refusal
+from services.runtime.sheets import Line
 from tests.support.activities import BRAND, STATION, TEAM, UNIT
 
 CELL = st.text(max_size=12) | st.sampled_from(["2026-07-14T09:00:00+08:00", "9999-12-31T23:59:59-23:59", "1e9", "-0"])

@@ -5,9 +5,10 @@ from typing import Any
 import pytest
 
 from services.activities.imports.routes import SHEET_EXAMPLE
-from services.activities.sheets.rules import COLUMNS, SHEET_BYTES_MAX
+from services.activities.sheets.rules import COLUMNS
 from services.contracts.activities import ActivityPublished, SessionPublished
 from services.eventing.ports import StoreUnavailableError
+from services.runtime.sheets import SHEET_BYTES_MAX
 from tests.support.activities import BRAND, OTHER_UNIT, STATION, TEAM, UNIT, World
 from tests.support.asgi import Answer
 

@@ -5,9 +5,10 @@ from typing import Any
 from services.activities.imports.rules import Programme, Result, decide_rows, named_places
 from services.activities.places.rules import Place
 from services.activities.programme.rules import session_of
-from services.activities.sheets.rules import CellError, PlannedRow
+from services.activities.sheets.rules import PlannedRow
 from services.contracts.activities import ActivityPublished, SessionPublished
 from services.contracts.ids import ActivityId, OrganisationId, SessionId
+from services.runtime.cells import CellError
 from tests.support.activities import STATION, TEAM, UNIT, a_plan, an_activity, at
 
 

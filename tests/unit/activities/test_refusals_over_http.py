@@ -7,7 +7,8 @@ import pytest
 from msgspec.structs import replace
 
 from services.activities.problems import PROBLEMS
-from services.activities.sheets.rules import COLUMNS, SHEET_ROWS_MAX
+from services.activities.sheets.rules import COLUMNS
+from services.runtime.sheets import SHEET_ROWS_MAX
 from tests.support.activities import (
     ALL_SCOPES,
     OTHER_UNIT,

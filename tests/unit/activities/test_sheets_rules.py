@@ -4,16 +4,10 @@ from datetime import UTC, datetime
 
 import pytest
 
-from services.activities.sheets.rules import (
-    COLUMNS,
-    SHEET_ROWS_MAX,
-    CellError,
-    Line,
-    PlannedRow,
-    read_lines,
-    read_row,
-)
+from services.activities.sheets.rules import COLUMNS, PlannedRow, read_lines, read_row
+from services.runtime.cells import CellError
 from services.runtime.outcomes import Refusal
+from services.runtime.sheets import SHEET_ROWS_MAX, Line
 from tests.support.activities import BRAND, STATION, TEAM, UNIT
 
 HEADER = ",".join(COLUMNS.values())

@@ -12,8 +12,8 @@ from services.eventing.ports import StoreUnavailableError
 from services.registry.imports import handlers
 from services.registry.imports.examples import EXAMPLES
 from services.registry.imports.rules import UNITS, VOLUNTEERS
-from services.registry.imports.sheets import SHEET_BYTES_MAX, SHEET_ROWS_MAX
-from services.registry.imports.views import ERRORS_SHOWN_MAX
+from services.runtime.lists import ERRORS_SHOWN_MAX
+from services.runtime.sheets import SHEET_BYTES_MAX, SHEET_ROWS_MAX
 from tests.support.asgi import Answer, call
 from tests.support.canaries import assert_no_canary
 from tests.support.registry import (
