@@ -13,7 +13,8 @@ from tests.support.simulation.city_model import CityModel, by_grade
 from tests.support.simulation.world import World
 
 PERIODS: Final = ("2026-Q2", "2026-Q3", "2026-07")
-OPEN_QUARTER: Final = "2026-Q3"
+QUARTERS: Final = ("2026-Q2", "2026-Q3")
+"""Whose scores are announced: the open quarter's, and that before it."""
 MONTHS: Final = ("2026-06", "2026-07")
 PAGE: Final = 200
 ZEROS: Final = [0] * GRADES
@@ -126,12 +127,14 @@ class CityChecks:
                 self._equal("indicators", {name: values[name] for name in must}, must, f"{row['unit']} {period}")
 
     def _check_published(self) -> None:
-        """What was announced last of a unit's open quarter is what it must score."""
-        scores = self._model.scores(self._ledger, OPEN_QUARTER)
-        for (topic, unit), events in self._world.auditor.streams.items():
-            if topic == SCORES:
-                announced = json.loads(events[-1].value)["data"]
-                self._equal("published_score", Fraction(announced["points"]), scores[unit].points, unit)
+        """What was announced last of a unit's quarter is what it must score."""
+        events = [e for (topic, _), stream in self._world.auditor.streams.items() if topic == SCORES for e in stream]
+        announced = [json.loads(event.value)["data"] for event in events]
+        last = {(each["unit"], each["period"]): Fraction(each["points"]) for each in announced}
+        for period in QUARTERS:
+            scores = self._model.scores(self._ledger, period)
+            points = {unit: last.get((unit, period)) for unit in scores}
+            self._equal("published_score", points, {unit: score.points for unit, score in scores.items()}, period)
 
     def _check_notices(self) -> None:
         """Every time-out that was settled has left one notice, and nothing else has."""

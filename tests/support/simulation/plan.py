@@ -30,7 +30,7 @@ BURST_COMMANDS: Final = 8
 BURST_S: Final = 0.2
 LASTS_S: Final = (0.2, 9.0)
 SKEW_MAX_S: Final = 15.0
-FOREVER_S: Final = 240.0
+FOREVER_S: Final = 120.0
 """Virtual time after which a world that is not done has failed."""
 
 

@@ -20,7 +20,7 @@ from services.eventing.processor import Engine
 from services.eventing.relay.loop import run_relay
 from tests.support.simulation import city
 from tests.support.simulation.auditor import PARKING
-from tests.support.simulation.city_checks import CityChecks
+from tests.support.simulation.city_checks import QUARTERS, CityChecks
 from tests.support.simulation.city_clients import CityClients
 from tests.support.simulation.city_model import CityModel
 from tests.support.simulation.clocks import EPOCH
@@ -145,12 +145,13 @@ class PlatformWorld(World):
         return {person["number"]: person["volunteer_id"] for person in people}
 
     def _unpublished_scores(self) -> list[str]:
-        """Units whose facts have moved since their score was published."""
+        """Units and quarters whose facts have moved since their score was looked at."""
         counted: Counter[str] = Counter()
         for row in self.stores["assessment"].now_at_majority(facts.UNIT_VERSIONS).values():
             counted[row["unit"]] += row["facts"]
         published = self.stores["assessment"].now_at_majority(scores.PUBLISHED)
-        return [unit for unit, number in counted.items() if published.get(unit, {}).get("facts") != number]
+        wanted = {scores.published_id(unit, quarter): n for unit, n in counted.items() for quarter in QUARTERS}
+        return [each for each, number in wanted.items() if published.get(each, {}).get("facts") != number]
 
     async def check(self) -> None:
         for each in self.model.contradictions_at_the_end():
