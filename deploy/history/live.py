@@ -11,7 +11,7 @@ from deploy.history.seasons import at, day_of, local_text
 from deploy.history.streams import stream
 from deploy.history.turnout import Attendance
 
-LIVE_DAYS: Final = 3
+LIVE_DAYS: Final = 2
 OPENS_HOUR: Final = 8
 CLOSES_HOUR: Final = 20
 SIGNED_UP_SHARE: Final = 0.75

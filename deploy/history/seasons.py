@@ -1,7 +1,7 @@
 """Says how busy the days of a history are."""
 
 import calendar
-from datetime import UTC, date, datetime, timedelta, timezone
+from datetime import date, datetime, timedelta, timezone
 from typing import Final
 
 ZONE: Final = timezone(timedelta(hours=8))
@@ -116,8 +116,3 @@ def last_quarter_ends(today: date) -> date:
 def last_full_month(today: date) -> date:
     """The last month that is over, as its first day."""
     return add_months(today.replace(day=1), -1)
-
-
-def parse_instant(text: str) -> int:
-    """Seconds since 1970 of an RFC 3339 time to the second."""
-    return int(datetime.fromisoformat(text).astimezone(UTC).timestamp())

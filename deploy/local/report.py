@@ -28,7 +28,7 @@ class Run:
     seconds: Mapping[str, float]
     """Wall time by stage, in order."""
     cpu_seconds: Mapping[str, float]
-    """Processor time by kind of process; empty where the system does not tell."""
+    """Processor time by process, the most first."""
     addresses: Mapping[str, str]
     """Where each process answers."""
 
@@ -125,8 +125,8 @@ def _stages(run: Run) -> Table:
 
 def _processor_time(run: Run) -> Table:
     def rows() -> Iterator[tuple[str, str]]:
-        for kind, seconds in run.cpu_seconds.items():
-            yield kind, f"{seconds:.1f} s"
+        for name, seconds in run.cpu_seconds.items():
+            yield name, f"{seconds:.1f} s"
         yield "all", f"{sum(run.cpu_seconds.values()):.1f} s"
 
     return _two_columns("Processor time", rows())

@@ -187,14 +187,10 @@ async def _load_and_report(
 
 
 def _cpu_seconds(platform: Platform, servers: Servers) -> dict[str, float]:
-    """Processor time by kind of process; of those that run now, so a restarted one's earlier time is missing."""
-    used: dict[str, float] = {}
-    for name in platform.addresses:
-        kind = name.rpartition("-")[2]
-        used[kind] = used.get(kind, 0.0) + cpu_seconds(platform.pid(name))
-    for database in servers.databases.values():
-        used["databases"] = used.get("databases", 0.0) + cpu_seconds(database.pid)
+    """Processor time by process, the most first; of those that run now: a restarted one's earlier time is missing."""
+    pids = {name: platform.pid(name) for name in platform.addresses}
+    pids |= {f"database of {name}": database.pid for name, database in servers.databases.items()}
     if servers.broker is not None:
-        used["broker"] = cpu_seconds(servers.broker.pid)
-    used["this program"] = time.process_time()
-    return {kind: seconds for kind, seconds in used.items() if seconds}
+        pids["broker"] = servers.broker.pid
+    used = {name: cpu_seconds(pid) for name, pid in pids.items()} | {"this program": time.process_time()}
+    return {name: seconds for name, seconds in sorted(used.items(), key=lambda each: -each[1]) if seconds}

@@ -181,7 +181,7 @@ def test_those_who_join_meanwhile_come_only_after_their_list(quarter: Path) -> N
 def test_the_last_days_come_live(quarter: Path) -> None:
     lines = read_lines(quarter / "live.jsonl")
     first = datetime.fromisoformat(lines[0]["at"])
-    assert first.date() == date(2026, 9, 28)
+    assert first.date() == date(2026, 9, 29)
     assert {line["command"] for line in lines} == {"sign_up", "check_in", "check_out"}
     kiosks = [row["at"] for _, batch in batches_of(quarter) if batch["kind"] == "kiosk" for row in batch["rows"]]
     assert datetime.fromisoformat(max(kiosks)) < first + timedelta(hours=1)

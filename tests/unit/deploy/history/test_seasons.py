@@ -46,5 +46,4 @@ def test_a_share_is_a_month_over_an_ordinary_month() -> None:
 def test_local_times_have_the_offset() -> None:
     instant = seasons.at(date(2026, 7, 1), 9, 30)
     assert seasons.local_text(instant) == "2026-07-01T09:30:00+08:00"
-    assert seasons.parse_instant(seasons.local_text(instant)) == instant
     assert seasons.day_of(seasons.at(date(2026, 7, 1), 0) - 1) == date(2026, 6, 30)
