@@ -1,0 +1,1 @@
+"""Kills and pauses the real processes under load, and judges what is left: nothing lost, nothing doubled."""
