@@ -143,11 +143,21 @@ class CityClients:
                 self._world.fail("not_repeated", f"{first.status} {first.body!r}, then {second.status} {second.body!r}")
 
     async def get(self, service: str, path: str, subject: str = "clerk") -> Any:
-        """The answer to a question that must have one."""
+        """What a question that must have an answer is answered."""
+        return (await self._read(service, path, subject)).json
+
+    async def _read(self, service: str, path: str, subject: str = "clerk") -> Answer:
+        """The answer to a question that must have one.
+
+        What one process has acknowledged, another may not see yet while a new primary is behind: asked once more.
+        """
         answer = await self.ask(service, "GET", path, subject=subject)
         if answer.status not in OK:
+            await asyncio.sleep(ASK_AGAIN_S)
+            answer = await self.ask(service, "GET", path, subject=subject)
+        if answer.status not in OK:
             self._world.fail("answer", f"{answer.status} to {path}: {answer.body!r}")
-        return answer.json
+        return answer
 
     async def _until_known(
         self, command: Command, attempt: Callable[[str], Awaitable[Answer]], *, repeatable: bool = True
@@ -283,7 +293,7 @@ class CityClients:
         person = await self.id_of(command.body["person"])
 
         async def attempt(key: str) -> Answer:
-            read = await self.ask("registry", "GET", f"/v1/volunteers/{person}")
+            read = await self._read("registry", f"/v1/volunteers/{person}")
             return await self._patch(person, {"state": command.body["state"]}, key, read.headers["etag"])
 
         await self._until_known(command, attempt, repeatable=False)
