@@ -23,7 +23,7 @@ MonthInQuery = Annotated[str, Query(pattern=MONTH_PATTERN, description="A bookin
 
 
 async def visible_account(ports: Ports, caller: Caller, volunteer: str) -> Account:
-    """An account that the caller may read: their own, or by its home unit. Raises ``account_unknown`` or ``outside_area``."""
+    """An account that is the caller's own or in their area. Raises ``account_unknown`` or ``outside_area``."""
     account = await reads.get_account(ports.store, volunteer)
     if account is None:
         raise refused("account_unknown")
