@@ -17,7 +17,7 @@ from typing import Any
 
 import httpx
 
-from deploy.local.server_process import ServerFailed, ServerProcess, free_ports
+from deploy.local.server_process import ServerFailed, ServerProcess, dies_with_us, free_ports
 from deploy.local.servers import SERVICES, Servers
 
 KINDS = ("api", "processor", "relay")
@@ -207,7 +207,7 @@ class Platform:
         environment = ",".join(f'{key}="{_escaped(value)}"' for key, value in sorted(self.environ.items()))
         return (
             f"[program:{name}]\n"
-            f"command={_escaped(sys.executable)} -m {module}\n"
+            f"command={_escaped(shlex.join(dies_with_us([sys.executable, '-m', *module.split()])))}\n"
             f"directory={_escaped(str(Path.cwd()))}\n"
             f"environment={environment}\n"
             f"autorestart=unexpected\nexitcodes={','.join(map(str, EXIT_CODES_KEPT_DOWN))}\n"

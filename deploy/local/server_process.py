@@ -54,7 +54,7 @@ def free_ports(count: int) -> list[int]:
     raise ServerFailed(f"no free port from {PORT_FIRST} to {PORT_FIRST + PORTS - 1}")
 
 
-def _dies_with_us(command: Sequence[str]) -> list[str]:
+def dies_with_us(command: Sequence[str]) -> list[str]:
     """Let a server end when we are killed and cannot stop it, where the system (Linux) offers that."""
     setpriv = shutil.which("setpriv")
     return [setpriv, "--pdeathsig", "KILL", "--", *command] if setpriv else list(command)
@@ -92,7 +92,7 @@ class ServerProcess:
         with self.log_path.open("ab") as log:
             # A session of its own: Ctrl-C in our terminal reaches us alone, and we stop the servers in order.
             self._process = subprocess.Popen(
-                _dies_with_us(self.command),
+                dies_with_us(self.command),
                 stdin=subprocess.DEVNULL,
                 stdout=log,
                 stderr=subprocess.STDOUT,
