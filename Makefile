@@ -50,7 +50,7 @@ unit: setup ## Run the tests that need no servers, the simulation excepted
 	$(PYTEST) -n 2 $(FAST)
 
 sim: setup ## Simulate the system under faults: make sim RUNS=10000 SEED=8841
-	$(PYTEST) tests/simulation
+	$(BIN)/python -m tests.simulation --runs $(RUNS) $(if $(SEED),--seed $(SEED))
 
 chaos: setup prepare ## Kill real processes under load: make chaos FAULTS=50 SEED=7
 	$(PYTEST) tests/chaos

@@ -21,6 +21,7 @@ from tests.support.simulation.campaign import (
     different_traces,
     fresh_base,
     keep,
+    kept_plans,
     replay,
     seeds_of,
     traces_of,
@@ -50,15 +51,25 @@ def main() -> int:
         violation = replay(said.plan)
         console.print(f"{said.plan}: {violation or 'nothing is violated'}")
         return int(violation is not None)
+    again = _replay_kept(console)
     base = fresh_base() if said.seed is None else said.seed
     console.print(f"base seed {base}")
     seeds = seeds_of(base, said.runs, said.world or tuple(PLANS))
     campaign, seconds = _carry_out(console, seeds, said.processes)
-    code = _report(console, campaign, seconds)
+    code = max(again, _report(console, campaign, seconds))
     if said.figures:
-        command = f"python -m tests.simulation --runs {said.runs} --seed {base} --processes {said.processes} --figures"
-        figures.keep("simulation", command, _figures(campaign, seconds, said.processes))
+        figures.keep(
+            "simulation", f"make sim RUNS={said.runs} SEED={base}", _figures(campaign, seconds, said.processes)
+        )
     return code
+
+
+def _replay_kept(console: Console) -> int:
+    """Runs first what failed once; 1 if any of it fails again."""
+    failing = {path.name: violation for path in kept_plans() if (violation := replay(path)) is not None}
+    for name, violation in failing.items():
+        console.print(f"[red]{name} fails again: {violation}")
+    return int(bool(failing))
 
 
 def _carry_out(console: Console, seeds: list[Seed], processes: int) -> tuple[Campaign, float]:
