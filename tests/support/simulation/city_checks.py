@@ -7,8 +7,9 @@ from typing import Any, Final
 
 from services.contracts.assessment import SCORES
 from tests.support.oracle.crediting import GRADES, Ledger
+from tests.support.simulation.asking import OK
 from tests.support.simulation.auditor import Auditor
-from tests.support.simulation.city_clients import FEED_PAGE, OK, CityClients
+from tests.support.simulation.city_clients import FEED_PAGE, CityClients
 from tests.support.simulation.city_model import CityModel, by_grade
 from tests.support.simulation.world import World
 

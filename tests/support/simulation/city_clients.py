@@ -1,63 +1,29 @@
 """Carries out what the city's clients want: asks, asks again, and tells the model what was acknowledged."""
 
 import asyncio
-import hashlib
 import json
 from collections.abc import Awaitable, Callable, Mapping
 from datetime import datetime
-from functools import partial
 from typing import Any, Final
 
-from tests.support.asgi import PROBLEM_JSON, Answer, call
+from tests.support.asgi import Answer
+from tests.support.simulation.asking import (
+    ASK_AGAIN_MAX,
+    ASK_AGAIN_S,
+    LAGGING,
+    OK,
+    ONCE_MORE,
+    PEOPLES_FAULTS,
+    Asking,
+)
 from tests.support.simulation.city import STATIONS, instant
 from tests.support.simulation.city_model import GRADES, CityModel
 from tests.support.simulation.plan import FAULTS_UNTIL_S, Command
-from tests.support.simulation.platform_apis import app_of, headers_of
-from tests.support.simulation.world import TRY_AGAIN_S, Life, Unanswered, World
+from tests.support.simulation.world import World
 
-LAGGING: Final = frozenset(
-    {
-        "volunteer_unknown",
-        "organisation_unknown",
-        "unit_unknown",
-        "station_unknown",
-        "brand_unknown",
-        "organisation_parent_unknown",
-        "unit_parent_unknown",
-        "team_unknown",
-        "code_invalid",
-    }
-)
-"""What is refused as long as a copy is behind or a code is old: clients ask again, as another command."""
-ASK_AGAIN_S: Final = 1.0
-ASK_AGAIN_MAX: Final = 90
 ROW_AGAIN: Final = 1_000
 FEED_PAGE: Final = 7
 FOLLOW_UNTIL_S: Final = FAULTS_UNTIL_S + 3.0
-ONCE_MORE: Final = 0.15
-OK: Final = frozenset({200, 201})
-BUSY: Final = frozenset({503, 504})
-BROKEN: Final = 500
-PEOPLES_FAULTS: Final = frozenset(
-    {
-        "time_before_window",
-        "time_after_window",
-        "time_in_future",
-        "already_checked_in",
-        "not_checked_in",
-        "already_checked_out",
-        "check_out_before_check_in",
-        "volunteer_not_active",
-        "session_full",
-        "session_closed",
-        "overlapping_sign_up",
-        "already_signed_up",
-        "second_person_required",
-        "code_already_used",
-        "etag_mismatch",
-    }
-)
-"""What a client of this city may be refused for; any other refusal is a surprise."""
 CSV_HEADERS: Final = {
     "units": "单位代码,代码体系,单位名称,上级代码,启用日期",
     "roll": "单位代码,统计日期,离退休干部人数",
@@ -69,11 +35,11 @@ CSV_HEADERS: Final = {
 }
 
 
-class CityClients:
-    """All clients of one world. ``fail`` takes the code of a promise and what was seen."""
+class CityClients(Asking):
+    """All clients of one world."""
 
     def __init__(self, world: World, model: CityModel) -> None:
-        self._world = world
+        super().__init__(world)
         self._model = model
         self.known_ids: dict[str, str] = {}
         """Volunteers' ids by number, as far as a client has asked for them."""
@@ -99,88 +65,6 @@ class CityClients:
     async def carry_out(self, command: Command) -> None:
         """Does what one client wants, however often that takes."""
         await self._kinds[command.kind](command)
-
-    # asking
-
-    async def ask(
-        self,
-        service: str,
-        method: str,
-        path: str,
-        *,
-        key: str | None = None,
-        body: Any = None,
-        subject: str = "clerk",
-        content_type: str = "application/json",
-    ) -> Answer:
-        """One command or question, until it is answered for good: with one key, by whichever process answers."""
-        headers = {**headers_of(subject), "content-type": content_type}
-        if key is not None:
-            headers["idempotency-key"] = key
-        turn = hashlib.sha256(f"{key}{path}".encode()).digest()[0]
-        while True:
-            turn += 1
-
-            async def serve(life: Life) -> Answer:
-                return await call(app_of(service), method, path, headers=headers, body=body)
-
-            try:
-                answer: Answer = await self._world.ask(f"{service}.api{turn % 2}", serve)
-            except Unanswered:
-                continue
-            if answer.status == BROKEN:
-                self._world.fail("internal_error", f"{method} {path}")
-            if answer.status not in BUSY:
-                return answer
-            await asyncio.sleep(TRY_AGAIN_S)
-
-    async def _asked_again(self, first: Answer, again: Callable[[], Awaitable[Answer]]) -> None:
-        """Now and then a client asks once more with the same key, and must be told the same."""
-        if self._world.loop.rng.random() < ONCE_MORE:
-            second = await again()
-            same = (second.status, second.body) == (first.status, first.body)
-            if not same or second.headers.get("idempotency-replayed") != "true":
-                self._world.fail("not_repeated", f"{first.status} {first.body!r}, then {second.status} {second.body!r}")
-
-    async def get(self, service: str, path: str, subject: str = "clerk") -> Any:
-        """What a question that must have an answer is answered."""
-        return (await self._read(service, path, subject)).json
-
-    async def _read(self, service: str, path: str, subject: str = "clerk") -> Answer:
-        """The answer to a question that must have one.
-
-        What one process has acknowledged, another may not see yet while a new primary is behind: asked once more.
-        """
-        answer = await self.ask(service, "GET", path, subject=subject)
-        if answer.status not in OK:
-            await asyncio.sleep(ASK_AGAIN_S)
-            answer = await self.ask(service, "GET", path, subject=subject)
-        if answer.status not in OK:
-            self._world.fail("answer", f"{answer.status} to {path}: {answer.body!r}")
-        return answer
-
-    async def _until_known(
-        self, command: Command, attempt: Callable[[str], Awaitable[Answer]], *, repeatable: bool = True
-    ) -> Answer:
-        """Asks with one key after the other as long as the refusal only says that a copy is behind.
-
-        ``repeatable``: an attempt with the same key sends the same bytes.
-        """
-        for number in range(ASK_AGAIN_MAX):
-            key = f"{command.id}.{number}"
-            answer = await attempt(key)
-            if repeatable:
-                await self._asked_again(answer, partial(attempt, key))
-            if answer.headers.get("content-type") != PROBLEM_JSON:
-                return answer
-            if answer.code not in LAGGING:
-                if answer.code not in PEOPLES_FAULTS:
-                    self._world.fail("answer", f"{answer.code} to {command}")
-                self._world.coverage[f"refused_{answer.code}"] += 1
-                return answer
-            await asyncio.sleep(ASK_AGAIN_S)
-        self._world.fail("never_known", str(command))
-        raise AssertionError("the run has ended")
 
     async def id_of(self, person: str) -> str:
         """A volunteer's id by the number on the card."""
@@ -290,31 +174,14 @@ class CityClients:
                 await asyncio.sleep(ASK_AGAIN_S)
 
     async def _change_state(self, command: Command) -> None:
-        person = await self.id_of(command.body["person"])
+        path = f"/v1/volunteers/{await self.id_of(command.body['person'])}"
 
         async def attempt(key: str) -> Answer:
-            read = await self._read("registry", f"/v1/volunteers/{person}")
-            return await self._patch(person, {"state": command.body["state"]}, key, read.headers["etag"])
+            read = await self._read("registry", path)
+            changes, etag = {"state": command.body["state"]}, read.headers["etag"]
+            return await self.ask("registry", "PATCH", path, key=key, body=changes, if_match=etag)
 
         await self._until_known(command, attempt, repeatable=False)
-
-    async def _patch(self, person: str, changes: dict[str, Any], key: str, etag: str) -> Answer:
-        world, path = self._world, f"/v1/volunteers/{person}"
-        headers = {**headers_of("clerk"), "idempotency-key": key, "if-match": etag}
-        turn = 0
-        while True:
-            turn += 1
-
-            async def serve(life: Life) -> Answer:
-                return await call(app_of("registry"), "PATCH", path, headers=headers, body=changes)
-
-            try:
-                answer: Answer = await world.ask(f"registry.api{turn % 2}", serve)
-            except Unanswered:
-                continue
-            if answer.status not in BUSY:
-                return answer
-            await asyncio.sleep(TRY_AGAIN_S)
 
     # single attendances
 

@@ -9,7 +9,7 @@ import sys
 import threading
 import warnings
 import zlib
-from asyncio import AbstractEventLoop, events
+from asyncio import events
 from collections import deque
 from collections.abc import Callable, Coroutine, Generator, Iterator
 from contextlib import contextmanager
@@ -324,10 +324,3 @@ def burial() -> Iterator[None]:
 
 def _no_thread(self: threading.Thread) -> None:
     raise NotDeterministicError(f"a thread: {self.name}")
-
-
-class SimulatedPolicy(asyncio.DefaultEventLoopPolicy):
-    """Gives each test of a suite a loop of its own, always with the same order of steps."""
-
-    def new_event_loop(self) -> AbstractEventLoop:
-        return SimulatedLoop()

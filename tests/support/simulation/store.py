@@ -28,7 +28,8 @@ from services.runtime.mongo_transactions import (
 )
 from tests.support.simulation.documents import copied, stored
 from tests.support.simulation.network import ResetError, UnansweredError
-from tests.support.simulation.store_server import BY_ID, AbortedError, Call, Query, Seen, StoreServer
+from tests.support.simulation.requests import BY_ID, AbortedError, Call, Query, Seen
+from tests.support.simulation.store_server import StoreServer
 
 T = TypeVar("T")
 

@@ -3,14 +3,12 @@
 import asyncio
 import sys
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from dataclasses import dataclass, field
-from itertools import islice
-from typing import Any, Literal, NamedTuple
+from typing import Any
 
-from services.eventing.ports import AlreadyExistsError, Document, Index, Sort, StoreError, Where
-from tests.support.memory_store import _sort_key, select
+from services.eventing.ports import AlreadyExistsError, Document, Index, StoreError
 from tests.support.simulation.documents import Body, Documents, Place, UniqueKey, fetched, stored
 from tests.support.simulation.network import Network, ResetError, Server
+from tests.support.simulation.requests import AbortedError, Call, Open, Query, Seen, comes_after, only, ordered
 
 TRANSACTION_LIFETIME_S = 12.0
 """A transaction that is open longer is aborted, as MongoDB does after a minute; until then its locks hold."""
@@ -24,52 +22,6 @@ STALE_S = (0.005, 0.5)
 STALE_COMMITS = (1, 6)
 READABLE_AGAIN_S = 0.01
 TRIM_COMMITS = 64
-BY_ID: Sort = (("_id", 1),)
-
-
-class AbortedError(Exception):
-    """The server aborted the transaction or never heard of it: the whole of it may be tried again."""
-
-
-@dataclass(eq=False, slots=True)
-class Open:
-    """One transaction at the server. Its snapshot is taken by its first request."""
-
-    session: str
-    number: int
-    snapshot: int
-    ends_at_s: float
-    state: Literal["open", "committed", "aborted"] = "open"
-    writes: dict[Place, Body | None] = field(default_factory=dict)
-    claims: dict[UniqueKey, Place] = field(default_factory=dict)
-    committed_at: int = 0
-
-
-@dataclass(frozen=True, slots=True)
-class Call:
-    """What every request in a transaction says of itself; ``first`` is MongoDB's startTransaction."""
-
-    session: str
-    number: int
-    first: bool
-
-
-@dataclass(frozen=True, slots=True)
-class Query:
-    """A find."""
-
-    collection: str
-    where: Where
-    sort: Sort
-    limit: int
-    fields: tuple[str, ...] | None
-
-
-class Seen(NamedTuple):
-    """An answer to a read outside transactions, and the commit as of which it was given."""
-
-    at: int
-    found: Any
 
 
 class StoreServer(Server):
@@ -352,19 +304,19 @@ class StoreServer(Server):
     def _find(self, query: Query, point: int, own: Mapping[Place, Body | None]) -> list[Document]:
         self._known(query.collection)
         bodies = self.documents.select(query.collection, query.where, point, own)
-        return [_only(fetched(body), query.fields) for body in _ordered(bodies, query)]
+        return [only(fetched(body), query.fields) for body in ordered(bodies, query)]
 
     def _tear(self, query: Query, found: list[Body], answer: "asyncio.Future[Seen]") -> None:
         """Reads on behind what was found, as of now, and comes back later for the rest."""
         size = self.loop.rng.randint(*TORN_DOCUMENTS)
         bodies = self.documents.select(query.collection, query.where, self._readable(), {})
         whole = Query(query.collection, query.where, query.sort, sys.maxsize, query.fields)
-        behind = [body for body in _ordered(bodies, whole) if not found or _comes_after(body, found[-1], query.sort)]
+        behind = [body for body in ordered(bodies, whole) if not found or comes_after(body, found[-1], query.sort)]
         found.extend(behind[: min(size, query.limit - len(found))])
         if len(found) < query.limit and len(behind) > size:
             self.node.call_later(self.network.delay_s(), self._tear, query, found, answer)
         elif not answer.done():
-            answer.set_result(Seen(self._readable(), [_only(fetched(body), query.fields) for body in found]))
+            answer.set_result(Seen(self._readable(), [only(fetched(body), query.fields) for body in found]))
 
     def _replicated(self, transaction: Open) -> None:
         """Moves the majority point: what stands below it, stands."""
@@ -400,25 +352,3 @@ class StoreServer(Server):
         if self.network.chance("lag"):
             high = SLOW_REPLICATION_MAX_S
         return low + self.loop.rng.random() * (high - low)
-
-
-def _ordered(bodies: Iterable[Body], query: Query) -> list[Body]:
-    if tuple(query.sort) == BY_ID:
-        return list(islice(bodies, query.limit))
-    by_id = {body.view["_id"]: body for body in bodies}
-    views = (body.view for body in by_id.values())
-    return [by_id[view["_id"]] for view in select(views, {}, sort=query.sort, limit=query.limit, fields=None)]
-
-
-def _comes_after(body: Body, other: Body, sort: Sort) -> bool:
-    """Whether a document stands behind another one in the order of a query; ties by id."""
-    for name, direction in sort:
-        mine, others = _sort_key(body.view, name, direction), _sort_key(other.view, name, direction)
-        if mine != others:
-            return mine > others if direction > 0 else mine < others
-    return bool(body.view["_id"] > other.view["_id"])
-
-
-def _only(document: Document, fields: tuple[str, ...] | None) -> Document:
-    """The document with the named top-level fields, and its id."""
-    return document if fields is None else {k: v for k, v in document.items() if k == "_id" or k in fields}
