@@ -7,7 +7,8 @@ from typing import Final
 
 from tests.support.chaos.asking import Answer, Asking
 from tests.support.chaos.record import Record
-from tests.support.simulation.city_clients import CSV_HEADERS, LAGGING
+from tests.support.simulation.asking import LAGGING
+from tests.support.simulation.city_clients import CSV_HEADERS
 
 ASK_AGAIN_S: Final = 0.5
 ASK_AGAIN_MAX: Final = 400

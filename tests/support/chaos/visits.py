@@ -11,7 +11,7 @@ from typing import Any, Final
 from tests.support.chaos.asking import Answer
 from tests.support.chaos.commands import ASK_AGAIN_MAX, ASK_AGAIN_S, Commands, NeverKnownError
 from tests.support.chaos.town import STATIONS, Place, kiosk_batch, local, roster_batch, times
-from tests.support.simulation.city_clients import LAGGING
+from tests.support.simulation.asking import LAGGING
 from tests.support.simulation.city_model import GRADES
 
 GROUP_PEOPLE: Final = (3, 10)
