@@ -7,7 +7,7 @@ from typing import Final
 from starlette.requests import Request
 
 from services.contracts.ids import ActorId
-from services.runtime.areas import EVERYWHERE
+from services.runtime.areas import holds
 from services.runtime.outcomes import Refusal
 from services.runtime.problems import RefusedError, refused
 
@@ -26,7 +26,7 @@ class Caller:
 
     def covers(self, unit: str) -> bool:
         """Whether the area holds a unit: two and four digits are prefixes, six are exact, ``*`` is everywhere."""
-        return self.area == EVERYWHERE or unit.startswith(self.area)
+        return holds(self.area, unit)
 
 
 def caller_of(request: Request) -> Caller:

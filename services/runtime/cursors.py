@@ -1,6 +1,9 @@
-"""Reads what a list is to go on after from a page's cursor, which may be one of another list."""
+"""Reads what a list is to go on after from a page's cursor, which may be one of another list.
 
-from services.runtime.areas import EVERYWHERE
+A cursor is no secret, so it must not lead out of the area whose list it is said to be of.
+"""
+
+from services.runtime.areas import holds
 from services.runtime.pages import PageRequest
 from services.runtime.problems import refused
 
@@ -10,7 +13,7 @@ def unit_after(page: PageRequest, area: str) -> str | None:
     match page.after:
         case None:
             return None
-        case (str() as unit,) if _holds(area, unit):
+        case (str() as unit,) if holds(area, unit):
             return unit
         case _:
             raise refused("cursor_invalid")
@@ -21,7 +24,7 @@ def row_after(page: PageRequest, area: str) -> tuple[str, str] | None:
     match page.after:
         case None:
             return None
-        case (str() as unit, str() as last) if _holds(area, unit):
+        case (str() as unit, str() as last) if holds(area, unit):
             return unit, last
         case _:
             raise refused("cursor_invalid")
@@ -36,8 +39,3 @@ def number_after(page: PageRequest) -> int:
             return number
         case _:
             raise refused("cursor_invalid")
-
-
-def _holds(area: str, unit: str) -> bool:
-    """Whether a list of this area can have ended there. A cursor is no secret: it must not lead out of the area."""
-    return area == EVERYWHERE or unit.startswith(area)

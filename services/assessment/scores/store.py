@@ -9,6 +9,7 @@ from services.assessment.periods import Period, window
 from services.assessment.rule_sets.rules import RuleSet
 from services.assessment.scores.rules import Inputs
 from services.eventing.ports import Document, Index, Reads, Transaction, Where
+from services.runtime.areas import holds
 
 PUBLISHED = "published_scores"
 """By unit and period: the facts counted when its score was last looked at, and the published points and revision."""
@@ -24,7 +25,7 @@ async def units_within(reads: Reads, area: str) -> list[str]:
     """The codes of the assessed units of an area, in order."""
     documents = await reads.find(facts.PLACES, {"kind": "unit"}, limit=UNITS_MAX)
     assert len(documents) < UNITS_MAX
-    return [document["_id"] for document in documents if area == "*" or document["_id"].startswith(area)]
+    return [document["_id"] for document in documents if holds(area, document["_id"])]
 
 
 async def unit_names(reads: Reads, units: Sequence[str]) -> dict[str, str]:

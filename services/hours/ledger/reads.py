@@ -1,19 +1,16 @@
 """Answers questions about accounts, entries and unit months."""
 
-from collections.abc import Sequence
-
-from services.eventing.ports import Document, Reads, Where
+from services.eventing.ports import Document, Reads
 from services.hours.ledger import store
 from services.hours.ledger.entries import GENESIS, first_misfit
 from services.hours.ledger.rules import GRADES, Account
 from services.hours.ledger.views import ByGrade, UnitMonth, Verification
+from services.runtime.areas import bounds_of, list_by_unit
 from services.runtime.cursors import number_after, row_after
 from services.runtime.pages import PageRequest
 
 VERIFY_ENTRIES = 1_000
 """Entries read at a time while a chain is walked, so that memory stays flat."""
-AREA_END = "~"
-"""Sorts after every digit."""
 
 
 async def get_account(reads: Reads, volunteer: str) -> Account | None:
@@ -25,34 +22,11 @@ async def get_account(reads: Reads, volunteer: str) -> Account | None:
 
 async def list_accounts(reads: Reads, area: str, unit: str | None, page: PageRequest) -> list[tuple[str, Account]]:
     """At most one more than a page of accounts of an area, by unit and volunteer id. Raises ``cursor_invalid``."""
-    limit = page.limit + 1
-    if (after := row_after(page, unit or area)) is not None:
-        return await _list_across_units(reads, unit or area, *after, limit)
-    where: Where = {"home_unit": unit} if unit is not None else _within(area, "home_unit")
-    return _accounts(await reads.find(store.ACCOUNTS, where, sort=(("home_unit", 1), ("_id", 1)), limit=limit))
-
-
-async def _list_across_units(reads: Reads, area: str, unit: str, after: str, limit: int) -> list[tuple[str, Account]]:
-    """The rest of the unit a page ended in, then the units behind it; two indexed reads instead of a scan."""
-    order = (("home_unit", 1), ("_id", 1))
-    rest = await reads.find(store.ACCOUNTS, {"home_unit": unit, "_id": {"$gt": after}}, sort=order, limit=limit)
-    if len(rest) < limit:
-        behind = {"home_unit": {"$gt": unit, "$lt": _area_end(area)}}
-        rest += await reads.find(store.ACCOUNTS, behind, sort=order, limit=limit - len(rest))
-    return _accounts(rest)
-
-
-def _accounts(documents: Sequence[Document]) -> list[tuple[str, Account]]:
-    pairs = ((document["_id"], store.account_of(document)) for document in documents)
+    within = unit or area
+    after, order = row_after(page, within), ("home_unit", "_id")
+    found = await list_by_unit(reads, store.ACCOUNTS, within, after, page.limit + 1, order=order)
+    pairs = ((document["_id"], store.account_of(document)) for document in found)
     return [(volunteer, account) for volunteer, account in pairs if account is not None]
-
-
-def _within(area: str, field: str) -> Where:
-    return {field: {"$gt": "", "$lt": AREA_END}} if area == "*" else {field: {"$gte": area, "$lt": _area_end(area)}}
-
-
-def _area_end(area: str) -> str:
-    return AREA_END if area == "*" else area + AREA_END
 
 
 async def list_entries(reads: Reads, volunteer: str, month: str | None, page: PageRequest) -> list[Document]:
@@ -85,7 +59,7 @@ async def verify_account(reads: Reads, volunteer: str, account: Account) -> Veri
 async def unit_months(reads: Reads, area: str, month: str) -> list[UnitMonth]:
     """The month of every unit of an area whose lanes issued anything in it, by unit code."""
     order = (("unit", 1), ("_id", 1))
-    lanes = await reads.find(store.LANES, _within(area, "unit"), sort=order, limit=store.LANES_MAX)
+    lanes = await reads.find(store.LANES, {"unit": bounds_of(area)}, sort=order, limit=store.LANES_MAX)
     assert len(lanes) < store.LANES_MAX, "more lanes than one answer can add up"
     totals: dict[str, tuple[list[int], int]] = {}
     for lane in lanes:

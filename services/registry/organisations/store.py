@@ -7,6 +7,7 @@ import msgspec
 from services.contracts.ids import OrganisationKind
 from services.eventing.ports import Document, Index, Reads, Transaction
 from services.registry.organisations.rules import Organisation
+from services.runtime.areas import list_by_unit
 
 ORGANISATIONS = "organisations"
 """By id."""
@@ -15,10 +16,6 @@ INDEXES = (
     Index(ORGANISATIONS, "by_unit", (("unit", 1), ("_id", 1))),
     Index(ORGANISATIONS, "by_kind", (("kind", 1), ("unit", 1), ("_id", 1))),
 )
-EVERYWHERE = "*"
-AREA_END = "~"
-"""Sorts after every digit."""
-ORDER = (("unit", 1), ("_id", 1))
 
 
 def organisation_of(document: Document) -> Organisation:
@@ -50,18 +47,7 @@ async def list_organisations(
 
     ``after`` lies in the area.
     """
-    where: dict[str, object] = {} if kind is None else {"kind": kind}
-    bounds = {"$gt": ""} if area == EVERYWHERE else {"$gte": area, "$lt": area + AREA_END}
-    if after is None:
-        return await _find(reads, {**where, "unit": bounds}, limit)
-    # The rest of the unit a page ended in, then the units behind it: two indexed reads instead of a scan.
-    unit, last = after
-    rest = await _find(reads, {**where, "unit": unit, "_id": {"$gt": last}}, limit)
-    if len(rest) < limit:
-        bounds = {name: bound for name, bound in bounds.items() if name == "$lt"} | {"$gt": unit}
-        rest += await _find(reads, {**where, "unit": bounds}, limit - len(rest))
-    return rest
-
-
-async def _find(reads: Reads, where: dict[str, object], limit: int) -> list[Organisation]:
-    return [organisation_of(document) for document in await reads.find(ORGANISATIONS, where, sort=ORDER, limit=limit)]
+    where = {} if kind is None else {"kind": kind}
+    order = ("unit", "_id")
+    found = await list_by_unit(reads, ORGANISATIONS, area, after, limit, order=order, where=where)
+    return [organisation_of(document) for document in found]

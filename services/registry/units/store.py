@@ -7,14 +7,12 @@ import msgspec
 from services.contracts.ids import UnitCode
 from services.eventing.ports import Document, Index, Reads, Transaction
 from services.registry.units.rules import Unit
+from services.runtime.areas import bounds_of
 
 UNITS = "units"
 """By code: versions, roll, number of the last edit."""
 COLLECTIONS = (UNITS,)
 INDEXES: tuple[Index, ...] = ()
-EVERYWHERE = "*"
-AREA_END = "~"
-"""Sorts after every digit."""
 
 
 def unit_of(document: Document) -> Unit:
@@ -40,10 +38,8 @@ async def get_unit(reads: Reads, code: str) -> Unit | None:
 
 async def list_units(reads: Reads, area: str, after: str | None, limit: int) -> list[Unit]:
     """At most ``limit`` units of an area, by code; ``after`` is one of the area."""
-    where: dict[str, str] = {} if area == EVERYWHERE else {"$gte": area, "$lt": area + AREA_END}
-    if after is not None:
-        where = {name: bound for name, bound in where.items() if name != "$gte"} | {"$gt": after}
-    return [unit_of(document) for document in await reads.find(UNITS, {"_id": where} if where else {}, limit=limit)]
+    found = await reads.find(UNITS, {"_id": bounds_of(area, after)}, limit=limit)
+    return [unit_of(document) for document in found]
 
 
 async def save_units(tx: Transaction, units: Sequence[Unit]) -> None:

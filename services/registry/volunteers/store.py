@@ -7,6 +7,7 @@ import msgspec
 from services.contracts.ids import VolunteerId, VolunteerNumber
 from services.eventing.ports import Document, Index, Reads, Transaction
 from services.registry.volunteers.rules import Volunteer
+from services.runtime.areas import list_by_unit
 
 VOLUNTEERS = "volunteers"
 """By volunteer id: what others may know, and under ``personal`` the sealed values by field."""
@@ -17,10 +18,6 @@ Documents, not unique indexes: a sharded collection can have none but on its sha
 """
 COLLECTIONS = (VOLUNTEERS, CLAIMS)
 INDEXES = (Index(VOLUNTEERS, "by_unit", (("home_unit", 1), ("number", 1))),)
-EVERYWHERE = "*"
-AREA_END = "~"
-"""Sorts after every digit."""
-ORDER = (("home_unit", 1), ("number", 1))
 
 
 class Stored(msgspec.Struct, frozen=True, gc=False):
@@ -89,20 +86,8 @@ async def list_volunteers(reads: Reads, area: str, after: tuple[str, str] | None
 
     ``after`` lies in the area.
     """
-    bounds = {"$gt": ""} if area == EVERYWHERE else {"$gte": area, "$lt": area + AREA_END}
-    if after is None:
-        return await _find(reads, {"home_unit": bounds}, limit)
-    # The rest of the unit a page ended in, then the units behind it: two indexed reads instead of a scan.
-    unit, last = after
-    rest = await _find(reads, {"home_unit": unit, "number": {"$gt": last}}, limit)
-    if len(rest) < limit:
-        behind = {name: bound for name, bound in bounds.items() if name == "$lt"} | {"$gt": unit}
-        rest += await _find(reads, {"home_unit": behind}, limit - len(rest))
-    return rest
-
-
-async def _find(reads: Reads, where: Mapping[str, object], limit: int) -> list[Stored]:
-    return [_stored(document) for document in await reads.find(VOLUNTEERS, where, sort=ORDER, limit=limit)]
+    found = await list_by_unit(reads, VOLUNTEERS, area, after, limit, order=("home_unit", "number"))
+    return [_stored(document) for document in found]
 
 
 async def save_volunteers(tx: Transaction, volunteers: Sequence[Stored]) -> None:
