@@ -1,10 +1,11 @@
 """Names assessment periods: whole months, in Shanghai's calendar."""
 
 import re
-from datetime import date, datetime, timedelta, timezone
+from datetime import date, datetime, timedelta
 from typing import NamedTuple
 
-SHANGHAI = timezone(timedelta(hours=8))
+from services.contracts.calendar import day_of
+
 MONTHS_A_YEAR = 12
 _PATTERN = re.compile(r"^(?P<year>20[0-9]{2})(?:-(?:Q(?P<quarter>[1-4])|H(?P<half>[12])|(?P<month>0[1-9]|1[0-2])))?$")
 PERIOD_PATTERN = r"^20[0-9]{2}(-(Q[1-4]|H[12]|0[1-9]|1[0-2]))?$"
@@ -40,7 +41,7 @@ def parse_period(name: str) -> Period:
 
 def quarter_of(moment: datetime) -> Period:
     """The quarter that a moment lies in."""
-    day = moment.astimezone(SHANGHAI)
+    day = day_of(moment)
     return parse_period(f"{day.year}-Q{(day.month + 2) // 3}")
 
 

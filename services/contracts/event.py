@@ -10,6 +10,10 @@ from services.contracts.ids import (
 )
 
 
+class BrokenPromiseError(Exception):
+    """An event contradicts what its owner promised; the record is parked. The message holds no value."""
+
+
 class Event(msgspec.Struct, frozen=True, kw_only=True, gc=False, omit_defaults=False):
     """One past fact as its owner published it: frozen, versioned, self-sufficient, without personal data.
 

@@ -3,7 +3,7 @@
 from datetime import date
 from typing import ClassVar, Literal
 
-from services.contracts.event import Event
+from services.contracts.event import BrokenPromiseError, Event
 from services.contracts.ids import (
     ActivityId,
     AttendanceId,
@@ -62,6 +62,12 @@ class EntryPosted(Event, frozen=True, kw_only=True, gc=False):
     ordinal: Count
     chain_number: Count
     chain_hash: str
+
+
+def check_reversal(entry: EntryPosted) -> None:
+    """Raises ``BrokenPromiseError`` unless an entry says what it reverses exactly if it is a reversal."""
+    if (entry.kind == "reversal") != (entry.reverses is not None):
+        raise BrokenPromiseError("a reversal without what it reverses, or the other way round")
 
 
 class AttendanceTimedOut(Event, frozen=True, kw_only=True, gc=False):

@@ -32,6 +32,8 @@ GraceMinutes = Annotated[int, Meta(ge=0, le=240)]
 
 Grade = Literal[0, 1, 2, 3]
 """The evidence grade of an entry, as in the glossary."""
+GRADES = 4
+"""How many grades there are: minutes by grade are lists of this length."""
 AreaSystem = Literal["gbt2260", "statistics", "own"]
 OrganisationKind = Literal["department", "branch", "station", "team", "brand"]
 AgeBand = Literal["under_60", "60s", "70_74", "75_79", "80_and_over"]

@@ -2,7 +2,6 @@
 
 from datetime import date, datetime, time, timedelta
 from typing import Annotated, Final, Literal
-from zoneinfo import ZoneInfo
 
 from fastapi import APIRouter, Depends, Query, Response
 from pydantic import AfterValidator, BaseModel, Field, StringConstraints
@@ -18,6 +17,7 @@ from services.activities.programme.rules import (
     SessionPlan,
 )
 from services.activities.shapes import Body, Id, Instant, Unit, example
+from services.contracts.calendar import SHANGHAI
 from services.contracts.ids import (
     ActivityId,
     KeyField,
@@ -127,7 +127,6 @@ class PublicationAnswer(BaseModel):
     more: bool
 
 
-SHANGHAI: Final = ZoneInfo("Asia/Shanghai")
 FIRST_DAY: Final = date(YEAR_MIN, 1, 1)
 LAST_DAY: Final = date(YEAR_MAX, 12, 31)
 

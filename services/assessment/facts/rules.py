@@ -4,8 +4,8 @@ from typing import Any
 
 import msgspec
 
-from services.contracts.event import Envelope
-from services.contracts.hours import EntryPosted
+from services.contracts.event import BrokenPromiseError, Envelope
+from services.contracts.hours import EntryPosted, check_reversal
 from services.contracts.ids import OrganisationKind
 from services.contracts.registry import (
     OrganisationRegistered,
@@ -15,10 +15,6 @@ from services.contracts.registry import (
     VolunteerUpdated,
 )
 from services.eventing.times import to_text
-
-
-class BrokenPromiseError(Exception):
-    """An event contradicts what its owner promised; the record is parked. The message holds no value."""
 
 
 class EntryFact(msgspec.Struct, frozen=True, gc=False):
@@ -89,8 +85,7 @@ def decide(known: Place | None, envelope: Envelope[Any]) -> Counted:
 
 
 def _entry(event: EntryPosted, envelope: Envelope[Any]) -> EntryFact:
-    if (event.kind == "reversal") != (event.reverses is not None):
-        raise BrokenPromiseError("a reversal without what it reverses, or the other way round")
+    check_reversal(event)
     return EntryFact(
         envelope.id,
         event.volunteer_id,

@@ -5,6 +5,7 @@ from collections.abc import Iterable, Mapping, Sequence
 import msgspec
 
 from services.assessment.facts.rules import EntryFact, Member, Place
+from services.contracts.ids import GRADES
 from services.eventing.ports import Document, Index, Transaction
 
 MEMBERS = "members"
@@ -31,7 +32,6 @@ INDEXES = (
     Index(UNIT_VERSIONS, "by_unit", (("unit", 1),)),
     Index(PLACES, "by_unit", (("unit", 1), ("kind", 1))),
 )
-GRADES = 4
 
 
 def place_of(document: Document | None) -> Place | None:

@@ -8,6 +8,7 @@ from services.assessment.facts.rules import Place, roll_on
 from services.assessment.periods import Period, window
 from services.assessment.rule_sets.rules import RuleSet
 from services.assessment.scores.rules import Inputs
+from services.contracts.ids import GRADES
 from services.eventing.ports import Document, Index, Reads, Transaction, Where
 from services.runtime.areas import holds
 
@@ -37,7 +38,7 @@ async def load_inputs(reads: Reads, unit: str, period: Period, rule_set: RuleSet
     """All that the formulas look at, for one unit and period."""
     months = _window(rule_set, period, await _first_month(reads))
     minutes = await _rows(reads, facts.MINUTES, {"unit": unit, "month": {"$in": list(period.months)}})
-    by_grade = [sum(row["minutes"][grade] for row in minutes) for grade in range(facts.GRADES)]
+    by_grade = [sum(row["minutes"][grade] for row in minutes) for grade in range(GRADES)]
     stations = await _stations(reads, unit, period)
     attended = await _attended(reads, unit, period)
     return Inputs(

@@ -1,12 +1,14 @@
 """Decides which minutes of a person's day are credited, and to which attendance."""
 
 from collections.abc import Sequence
-from datetime import UTC, date, datetime
+from datetime import UTC, date, datetime, timedelta
 from functools import lru_cache
 from typing import NamedTuple
 
+from services.contracts.calendar import SHANGHAI
+
 MINUTES_A_DAY = 1440
-SHANGHAI_MINUTES_AHEAD = 480
+SHANGHAI_MINUTES_AHEAD = SHANGHAI.utcoffset(None) // timedelta(minutes=1)
 _EPOCH_ORDINAL = date(1970, 1, 1).toordinal()
 
 
@@ -44,7 +46,7 @@ def _day_text(day: int) -> str:
 
 
 def day_of(minute: int) -> str:
-    """The service date of a minute: Asia/Shanghai has been eight hours ahead, without summer time, since 1991."""
+    """The service date of a minute."""
     return _day_text((minute + SHANGHAI_MINUTES_AHEAD) // MINUTES_A_DAY)
 
 

@@ -1,9 +1,10 @@
 """Answers questions about accounts, entries and unit months."""
 
+from services.contracts.ids import GRADES
 from services.eventing.ports import Document, Reads
 from services.hours.ledger import store
 from services.hours.ledger.entries import GENESIS, first_misfit
-from services.hours.ledger.rules import GRADES, Account
+from services.hours.ledger.rules import Account
 from services.hours.ledger.views import ByGrade, UnitMonth, Verification
 from services.runtime.areas import bounds_of, list_by_unit
 from services.runtime.cursors import number_after, row_after

@@ -4,9 +4,10 @@ from typing import Annotated
 
 from fastapi import APIRouter, Depends, Path, Query
 
+from services.contracts.ids import GRADES
 from services.eventing.ports import Ports
 from services.hours.ledger import reads
-from services.hours.ledger.rules import GRADES, Account
+from services.hours.ledger.rules import Account
 from services.hours.ledger.views import AccountView, Balance, ByGrade, EntryView, UnitMonth, Verification
 from services.runtime.auth import Caller, must_cover, require
 from services.runtime.http import get_ports

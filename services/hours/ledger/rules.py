@@ -7,9 +7,9 @@ from typing import Any, NamedTuple
 import msgspec
 
 from services.contracts.activities import CheckedIn, CheckedOut
-from services.contracts.event import Envelope
+from services.contracts.event import BrokenPromiseError, Envelope
 from services.contracts.hours import AttendanceTimedOut, EntryKind
-from services.contracts.ids import Grade, UnitCode
+from services.contracts.ids import GRADES, Grade, UnitCode
 from services.contracts.registry import VolunteerRegistered, VolunteerUpdated
 from services.eventing.facts import derived_id
 from services.eventing.times import from_text, to_text
@@ -24,11 +24,6 @@ SESSION_LENGTH_MAX = timedelta(hours=24)
 CREDIT_RULE = "credit-1"
 TIMEOUT_RULE = "timeout-1"
 MICROSECOND = timedelta(microseconds=1)
-GRADES = 4
-
-
-class BrokenPromiseError(Exception):
-    """An event contradicts what its owner promised; the record is parked. The message holds no value."""
 
 
 class OpenAttendance(msgspec.Struct, frozen=True, gc=False):

@@ -7,9 +7,10 @@ from typing import Any
 import msgspec
 
 from services.contracts.hours import EntryPosted
+from services.contracts.ids import GRADES
 from services.eventing.ports import Document, Index, Reads, Transaction
 from services.hours.ledger.entries import Entry
-from services.hours.ledger.rules import GRADES, Account, Interval, Posting
+from services.hours.ledger.rules import Account, Interval, Posting
 
 ACCOUNTS = "accounts"
 """Key documents of the processor, by volunteer id: inbox and account head."""

@@ -4,15 +4,9 @@ from typing import Any
 
 import msgspec
 
-from services.contracts.event import Envelope
-from services.contracts.hours import EntryPosted, NoticeRaised
+from services.contracts.event import BrokenPromiseError, Envelope
+from services.contracts.hours import EntryPosted, NoticeRaised, check_reversal
 from services.eventing.times import to_text
-
-GRADES = 4
-
-
-class BrokenPromiseError(Exception):
-    """An event contradicts what its owner promised; the record is parked. The message holds no value."""
 
 
 class Served(msgspec.Struct, frozen=True, gc=False):
@@ -54,8 +48,7 @@ def decide(served: Served, envelope: Envelope[Any]) -> Served | Notice:
 
 
 def _credited(served: Served, event: EntryPosted) -> Served:
-    if (event.kind == "reversal") != (event.reverses is not None):
-        raise BrokenPromiseError("a reversal without what it reverses, or the other way round")
+    check_reversal(event)
     minutes = list(served.minutes)
     if event.state == "settled":
         minutes[event.grade] += event.minutes

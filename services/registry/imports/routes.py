@@ -6,7 +6,7 @@ from typing import Annotated, Any, TypeVar
 
 from fastapi import APIRouter, Depends, Query, Request, Response
 
-from services.registry.days import day_of
+from services.contracts.calendar import day_of
 from services.registry.imports import handlers
 from services.registry.imports.examples import EXAMPLES
 from services.registry.imports.handlers import Import

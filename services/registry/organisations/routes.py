@@ -4,9 +4,9 @@ from typing import Annotated
 
 from fastapi import APIRouter, Depends, Path, Query, Response
 
+from services.contracts.calendar import day_of
 from services.contracts.ids import OrganisationId, OrganisationKind, UnitCode
 from services.eventing.ports import Ports
-from services.registry.days import day_of
 from services.registry.organisations import handlers, store
 from services.registry.organisations.rules import RegisterOrganisation
 from services.registry.organisations.views import (

@@ -4,9 +4,9 @@ from typing import Annotated
 
 from fastapi import APIRouter, Depends, Path, Response
 
+from services.contracts.calendar import day_of
 from services.contracts.ids import UnitCode
 from services.eventing.ports import Ports
-from services.registry.days import day_of
 from services.registry.units import handlers, store
 from services.registry.units.rules import RecordRoll, RegisterUnit
 from services.registry.units.views import UNIT_PATTERN, RollBody, UnitBody, UnitEdited, UnitView

@@ -5,9 +5,9 @@ from typing import Annotated
 import msgspec
 from fastapi import APIRouter, Depends, Path, Query, Response
 
+from services.contracts.calendar import day_of
 from services.contracts.ids import OrganisationId, UnitCode, VolunteerNumber
 from services.eventing.ports import Ports
-from services.registry.days import day_of
 from services.registry.deliveries.rules import Served
 from services.registry.deliveries.store import load_served
 from services.registry.personal.sealing import Sealer

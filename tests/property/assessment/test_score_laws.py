@@ -16,6 +16,7 @@ from services.assessment.scores.handlers import get_score
 from services.assessment.scores.rules import Inputs, Score, ranked, score_of
 from services.contracts.event import Event
 from services.contracts.hours import EntryPosted
+from services.contracts.ids import GRADES
 from tests.support.processing import Processing
 from tests.unit.assessment.test_assessment_over_http import entry, person, roll, station, unit
 
@@ -84,7 +85,7 @@ def test_a_score_does_not_depend_on_how_peoples_events_interleave(
 def test_rollups_are_the_sums_of_the_facts(entries: list[tuple[EntryPosted, bool]]) -> None:
     _, assessment = asyncio.run(scored(history(entries)))
     rows = assessment.store.documents(facts.FACTS).values()
-    for grade in range(facts.GRADES):
+    for grade in range(GRADES):
         rolled_up = sum(row["minutes"][grade] for row in assessment.store.documents(facts.MINUTES).values())
         assert rolled_up == sum(row["minutes"] for row in rows if row["grade"] == grade)
     present = sum(row["entries"] for row in assessment.store.documents(facts.ATTENDED).values())

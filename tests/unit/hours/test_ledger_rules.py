@@ -3,13 +3,14 @@
 import msgspec
 import pytest
 
+from services.contracts.event import BrokenPromiseError
 from services.contracts.ids import UnitCode
 from services.contracts.registry import VolunteerRegistered
 from services.eventing.facts import derived_id
 from services.eventing.times import to_text
 from services.hours.crediting.rules import minute_of
 from services.hours.ledger.entries import GENESIS, chained, first_misfit
-from services.hours.ledger.rules import BrokenPromiseError, apply_to_account
+from services.hours.ledger.rules import apply_to_account
 from tests.support.attendance import at, checked_in, checked_out, envelope, session, timed_out
 from tests.support.ledger import Book
 
