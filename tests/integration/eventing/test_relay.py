@@ -3,7 +3,7 @@
 import asyncio
 import os
 import random
-from collections.abc import AsyncIterator, Mapping
+from collections.abc import AsyncIterator, Iterator, Mapping
 from itertools import count
 from time import monotonic
 from typing import Any
@@ -11,6 +11,7 @@ from typing import Any
 import pytest
 from aiokafka import AIOKafkaConsumer, TopicPartition
 
+from deploy.local.broker import Broker
 from services.contracts.activities import ATTENDANCE
 from services.contracts.topics import PARTITIONS
 from services.eventing.changes import read_changes
@@ -29,6 +30,17 @@ from tests.support.witness import Witness
 
 DATABASES = (f"relay_test_{number}" for number in count())
 WITHIN_S = 60
+
+
+@pytest.fixture(scope="module")
+def kafka_bootstrap(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
+    """A broker of this module's own: what it announces on the city's topics is nothing the platform could apply."""
+    broker = Broker(tmp_path_factory.mktemp("relay") / "broker")
+    try:
+        broker.start()
+        yield broker.bootstrap
+    finally:
+        broker.stop()
 
 
 @pytest.fixture
