@@ -3,6 +3,7 @@
 import re
 from collections.abc import Callable
 from datetime import datetime
+from functools import lru_cache
 from typing import Any
 
 import msgspec
@@ -40,21 +41,27 @@ def schema_uri(event_type: str) -> str:
     return f"/schemas/{event_type}.json"
 
 
+@lru_cache(maxsize=1024)
+def _source_and_schema(event_type: str) -> tuple[str, str]:
+    return "/" + event_type.partition(".")[0], schema_uri(event_type)
+
+
 def encode(data: Event, *, event_id: EventId, time: datetime, sequence: int, traceparent: str | None = None) -> bytes:
     """The structured-mode CloudEvents JSON of one event; ``sequence`` counts from 1 per topic and key."""
     assert sequence > 0
     assert time.tzinfo is not None
     kind = data.TYPE
+    source, schema = _source_and_schema(kind)
     return _ENCODE(
         Envelope(
             id=event_id,
-            source="/" + kind.partition(".")[0],
+            source=source,
             type=kind,
             subject=data.key,
             time=time,
             sequence=f"{sequence:0{SEQUENCE_DIGITS}d}",
             data=data,
-            dataschema=schema_uri(kind),
+            dataschema=schema,
             specversion="1.0",
             traceparent=traceparent,
         )

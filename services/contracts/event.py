@@ -29,7 +29,8 @@ class Event(msgspec.Struct, frozen=True, kw_only=True, gc=False, omit_defaults=F
     @property
     def key(self) -> str:
         """The record's key: the id of the subject whose order is kept."""
-        return str(getattr(self, self.KEY))
+        key: str = getattr(self, self.KEY)
+        return key
 
 
 D = TypeVar("D", bound=Event)

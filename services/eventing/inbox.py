@@ -10,6 +10,9 @@ INBOX = "inbox"
 """The field of a key document that belongs to eventing:
 ``{last: {topic: [sequence, event id]}, sent: {topic: sequence}, parked: bool}``."""
 
+_NOTHING: Mapping[str, Any] = {}
+_EMPTY: Mapping[str, Any] = {"last": {}, "sent": {}}
+
 
 class SequenceGapError(Exception):
     """A key's next event is not the one after its last: something was lost on the way. Stops the process."""
@@ -76,14 +79,17 @@ class Inboxes:
         topic, last, ids, parked, loaded = self._topic, self._last, self._ids, self.parked, self._documents
         written: list[Document] = []
         for key in keys:  # hot
-            before = loaded.get(key, {})
-            inbox = before.get(INBOX, {})
-            now = {
-                "last": {**inbox.get("last", {}), topic: [last[key], ids[key]]},
-                "sent": {**inbox.get("sent", {}), **sent.get(key, {})},
-                "parked": key in parked,
-            }
-            written.append({**changed.get(key, before), "_id": key, INBOX: now})
+            before = loaded.get(key, _NOTHING)
+            inbox = before.get(INBOX) or _EMPTY
+            received = inbox["last"].copy()
+            received[topic] = [last[key], ids[key]]
+            counted = inbox["sent"]
+            if key in sent:
+                counted = counted | sent[key]
+            document = dict(changed.get(key, before))
+            document["_id"] = key
+            document[INBOX] = {"last": received, "sent": counted, "parked": key in parked}
+            written.append(document)
         return written
 
 

@@ -2,15 +2,20 @@
 
 from datetime import UTC, datetime
 
-UTC_OFFSET_CHARACTERS = len("+00:00")
+import msgspec
+
 TEXT_CHARACTERS = 27
 """``2026-07-01T00:30:00.000000Z``: fixed, so that texts sort as their instants do."""
+_WHOLE_SECOND_CHARACTERS = len("2026-07-01T00:30:00")
+_ENCODE = msgspec.json.Encoder().encode
 
 
 def to_text(at: datetime) -> str:
     """RFC 3339 in UTC with six digits of fraction and ``Z``; BSON's own dates would lose the microseconds."""
     assert at.tzinfo is not None
-    return at.astimezone(UTC).isoformat(timespec="microseconds")[:-UTC_OFFSET_CHARACTERS] + "Z"
+    # A tenth of isoformat's time, which counts: every posting writes one.
+    text = _ENCODE(at if at.tzinfo is UTC else at.astimezone(UTC))[1:-1].decode()
+    return text if at.microsecond else f"{text[:_WHOLE_SECOND_CHARACTERS]}.000000Z"
 
 
 def from_text(text: str) -> datetime:

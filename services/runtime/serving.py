@@ -10,6 +10,7 @@ from collections.abc import Coroutine, Iterator
 from typing import Any, Final, NoReturn
 
 import uvicorn
+import uvloop
 from starlette.types import ASGIApp
 
 from services.runtime.logs import logger
@@ -30,7 +31,7 @@ _log = logger(__name__)
 def run_to_end(work: Coroutine[Any, Any, None]) -> int:
     """Runs the whole work of a process; returns its exit code, and says why in one line if that is not 0."""
     try:
-        asyncio.run(work)
+        uvloop.run(work)
     except Exception as error:  # noqa: BLE001 - the one place that ends the process for what nobody expected
         _log.error("process ends unexpectedly", exit_code=EXIT_UNEXPECTED, exc_info=_first(error))
         return EXIT_UNEXPECTED

@@ -1,6 +1,6 @@
 """Builds attendance events with defaults, so that every argument shown in a test matters to it."""
 
-from datetime import datetime, timedelta, timezone
+from datetime import UTC, datetime, timedelta, timezone
 from typing import Any
 
 from services.contracts.activities import CheckedIn, CheckedOut, EntryMode, Proof, SessionFacts
@@ -26,8 +26,9 @@ PROOFS_BY_GRADE = {1: LISTED, 2: CARD, 3: SERVED}
 
 
 def at(hour: int, minute: int = 0, *, day: int = 14, second: int = 0, month: int = 7) -> datetime:
-    """A moment of 2026 in Shanghai; hours of 24 and more lie on the next day."""
-    return datetime(2026, month, day, tzinfo=SHANGHAI) + timedelta(hours=hour, minutes=minute, seconds=second)
+    """A moment of 2026 by Shanghai's clock, in UTC as the doors make it; hours of 24 and more lie on the next day."""
+    midnight = datetime(2026, month, day, tzinfo=SHANGHAI)
+    return (midnight + timedelta(hours=hour, minutes=minute, seconds=second)).astimezone(UTC)
 
 
 def session(

@@ -32,7 +32,8 @@ class Claim(NamedTuple):
 
 def minute_of(moment: datetime) -> int:
     """The whole minute a moment lies in, since 1970-01-01T00:00Z. ``moment`` has a zone."""
-    return int(moment.timestamp() // 60)
+    utc = moment if moment.tzinfo is UTC else moment.astimezone(UTC)
+    return (utc.toordinal() - _EPOCH_ORDINAL) * MINUTES_A_DAY + utc.hour * 60 + utc.minute
 
 
 def moment_of(minute: int) -> datetime:

@@ -16,7 +16,10 @@ def grade_of_end(end: CheckedIn | CheckedOut) -> Grade:
     """
     if end.entry_mode == "back_office":
         return 0
-    independent = [proof for proof in end.proofs if _is_independent(proof, end)]
+    of_the_record = (end.entered_by, end.approved_by)
+    independent = [
+        proof for proof in end.proofs if proof.method in INDEPENDENT_METHODS and proof.given_by not in of_the_record
+    ]
     if len(independent) >= PROOFS_FOR_THE_HIGHEST_GRADE and _from_outside_and_different(independent):
         return 3
     return 2 if independent else 1
@@ -25,10 +28,6 @@ def grade_of_end(end: CheckedIn | CheckedOut) -> Grade:
 def grade_of_interval(check_in: Grade, check_out: Grade) -> Grade:
     """An interval is worth what the weaker of its two ends is worth."""
     return min(check_in, check_out)
-
-
-def _is_independent(proof: Proof, end: CheckedIn | CheckedOut) -> bool:
-    return proof.method in INDEPENDENT_METHODS and proof.given_by not in (end.entered_by, end.approved_by)
 
 
 def _from_outside_and_different(proofs: list[Proof]) -> bool:

@@ -2,12 +2,26 @@
 
 import hashlib
 from collections.abc import Iterable
+from typing import Literal
 
 import msgspec
 
 from services.contracts.activities import SessionFacts
 from services.contracts.hours import EntryKind
-from services.contracts.ids import Grade
+from services.contracts.ids import (
+    ActivityId,
+    AttendanceId,
+    EntryId,
+    EventId,
+    Grade,
+    KeyField,
+    Month,
+    OrganisationId,
+    ServiceType,
+    SessionId,
+    UnitCode,
+    VolunteerId,
+)
 
 FORMAT = "v1"
 """Names the fields below and their canonical form; a change of either is a new format beside this one."""
@@ -21,31 +35,31 @@ class Entry(msgspec.Struct, frozen=True, kw_only=True, gc=False):
     their canonical JSON (RFC 8785, JSON Canonicalization Scheme). Times are UTC text with six digits of fraction.
     """
 
-    activity_id: str
-    attendance_id: str
-    booking_month: str
-    cause: str
+    activity_id: ActivityId
+    attendance_id: AttendanceId
+    booking_month: Month
+    cause: EventId
     chain_number: int
-    entry_id: str
+    entry_id: EntryId
     format: str
     grade: Grade
-    home_unit: str
-    key_field: str | None
+    home_unit: UnitCode
+    key_field: KeyField | None
     kind: EntryKind
     lane: str
     minutes: int
     ordinal: int
-    organiser_id: str
+    organiser_id: OrganisationId
     recorded_at: str
-    reverses: str | None
+    reverses: EntryId | None
     rule: str
     service_date: str
-    service_type: str
-    session_id: str
-    state: str
-    station_id: str | None
-    unit_served: str
-    volunteer_id: str
+    service_type: ServiceType
+    session_id: SessionId
+    state: Literal["settled", "pending"]
+    station_id: OrganisationId | None
+    unit_served: UnitCode
+    volunteer_id: VolunteerId
 
 
 _CANONICAL = msgspec.json.Encoder().encode
@@ -68,13 +82,13 @@ def first_misfit(entries: Iterable[tuple[Entry, str]], *, head: str = GENESIS, n
 class Service(msgspec.Struct, frozen=True, gc=False):
     """What an entry says of the session that was served, as it was then."""
 
-    session_id: str
-    activity_id: str
-    unit_served: str
-    organiser_id: str
-    station_id: str | None
-    service_type: str
-    key_field: str | None
+    session_id: SessionId
+    activity_id: ActivityId
+    unit_served: UnitCode
+    organiser_id: OrganisationId
+    station_id: OrganisationId | None
+    service_type: ServiceType
+    key_field: KeyField | None
 
     @classmethod
     def of(cls, session: SessionFacts) -> "Service":

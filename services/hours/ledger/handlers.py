@@ -154,7 +154,7 @@ def _changed_months(state: LedgerState) -> list[Document]:
 
 def _announce(state: LedgerState, change: Change) -> None:
     for posting in change.postings:
-        event = store.published(posting, date.fromisoformat(posting.entry.service_date))
+        event = store.published(posting)
         state.facts.append(Fact(EventId(posting.entry.entry_id), event, posting.recorded_at))
     if change.settled is not None:
         entry = change.settled.entry

@@ -9,7 +9,7 @@ import msgspec
 from services.contracts.activities import CheckedIn, CheckedOut
 from services.contracts.event import BrokenPromiseError, Envelope
 from services.contracts.hours import AttendanceTimedOut, EntryKind
-from services.contracts.ids import GRADES, Grade, UnitCode
+from services.contracts.ids import GRADES, AttendanceId, EntryId, EventId, Grade, Month, UnitCode, VolunteerId
 from services.contracts.registry import VolunteerRegistered, VolunteerUpdated
 from services.eventing.facts import derived_id
 from services.eventing.times import from_text, to_text
@@ -33,7 +33,7 @@ class OpenAttendance(msgspec.Struct, frozen=True, gc=False):
     grade: Grade
     starts: int
     ends: int
-    home_unit: str
+    home_unit: UnitCode
     service: Service
 
     @property
@@ -53,18 +53,18 @@ class Account(msgspec.Struct, gc=False):
     recorded_at: str = ""
     open: dict[str, OpenAttendance] = msgspec.field(default_factory=dict)
     next_due: int | None = None
-    early_timeouts: dict[str, str] = msgspec.field(default_factory=dict)
+    early_timeouts: dict[str, EventId] = msgspec.field(default_factory=dict)
     """Time-outs that a rebuild read before their check-in: attendance id to event id."""
 
 
 class Interval(msgspec.Struct, frozen=True, gc=False):
     """One attendance's part of one service date, with its current entry and what that entry credits."""
 
-    attendance_id: str
+    attendance_id: AttendanceId
     start: int
     end: int
     grade: Grade
-    entry_id: str
+    entry_id: EntryId
     minutes: int
     waiting: OpenAttendance | None = None
     """Set while only a time-out has settled it: a late check-out takes up from here."""
@@ -90,7 +90,7 @@ class Change(msgspec.Struct, frozen=True):
     days: Mapping[str, tuple[Interval, ...]] = {}
     opened: tuple[str, OpenAttendance] | None = None
     closed: str | None = None
-    early_timeout: tuple[str, str] | None = None
+    early_timeout: tuple[str, EventId] | None = None
     home_unit: UnitCode | None = None
     settled: Posting | None = None
     """The settlement of a missed check-out: the volunteer is told."""
@@ -153,7 +153,14 @@ def _time_out(case: Case, event: AttendanceTimedOut, envelope: Envelope[Any]) ->
     return Change(event.volunteer_id, early_timeout=(attendance, envelope.id))
 
 
-def _settle(case: Case, volunteer: str, attendance: str, waiting: OpenAttendance, cause: str, time: datetime) -> Change:
+def _settle(
+    case: Case,
+    volunteer: VolunteerId,
+    attendance: AttendanceId,
+    waiting: OpenAttendance,
+    cause: EventId,
+    time: datetime,
+) -> Change:
     """A check-in alone proves no minute: the lower bound is zero (glossary)."""
     came = min(max(waiting.came, waiting.starts), waiting.ends - 1)
     book = _Book(case, volunteer, cause, TIMEOUT_RULE, time)
@@ -203,7 +210,7 @@ def _add_to_day(
     case: Case,
     others: tuple[Interval, ...],
     span: Span,
-    attendance: str,
+    attendance: AttendanceId,
     grade: Grade,
     waiting: OpenAttendance,
 ) -> tuple[Interval, ...]:
@@ -243,7 +250,7 @@ def service_of(entry: Entry) -> Service:
 class _Book:
     """Appends one decision's entries to an account's chain."""
 
-    def __init__(self, case: Case, volunteer: str, cause: str, rule: str, time: datetime) -> None:
+    def __init__(self, case: Case, volunteer: VolunteerId, cause: EventId, rule: str, time: datetime) -> None:
         account = case.account
         self.postings: list[Posting] = []
         self._volunteer, self._cause, self._rule, self._source = volunteer, cause, rule, case.source
@@ -272,10 +279,10 @@ class _Book:
         minutes: int,
         grade: Grade,
         day: str,
-        attendance: str,
-        home_unit: str,
+        attendance: AttendanceId,
+        home_unit: UnitCode,
         service: Service,
-        reverses: str | None = None,
+        reverses: EntryId | None = None,
     ) -> Posting:
         """Appends one entry; its id is a hash of cause, rule and ordinal."""
         ordinal = len(self.postings)
@@ -283,10 +290,10 @@ class _Book:
         entry = Entry(
             activity_id=service.activity_id,
             attendance_id=attendance,
-            booking_month=day[:7],
+            booking_month=Month(day[:7]),
             cause=self._cause,
             chain_number=self._number,
-            entry_id=derived_id(self._cause, self._rule, ordinal),
+            entry_id=EntryId(derived_id(self._cause, self._rule, ordinal)),
             format=FORMAT,
             grade=grade,
             home_unit=home_unit,
@@ -343,7 +350,7 @@ def _track_open(account: Account, change: Change) -> None:
     if change.closed is not None:
         account.open.pop(change.closed, None)
         account.early_timeouts.pop(change.closed, None)
-    account.next_due = min((waiting.due for waiting in account.open.values()), default=None)
+    account.next_due = min([waiting.due for waiting in account.open.values()]) if account.open else None
 
 
 def days_touched(account: Account | None, envelope: Envelope[Any]) -> tuple[str, str] | None:

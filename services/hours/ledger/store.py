@@ -2,6 +2,7 @@
 
 from collections.abc import Iterable, Mapping, Sequence
 from datetime import date
+from functools import lru_cache
 from typing import Any
 
 import msgspec
@@ -26,6 +27,7 @@ INDEXES = (
 )
 LANES_MAX = 4096
 """Lanes of all units: units × source topics × partitions, some hundreds in a city; more is refused, never cut."""
+_date = lru_cache(maxsize=4096)(date.fromisoformat)
 _ENCODE = msgspec.json.Encoder().encode
 _DECODE_ACCOUNT = msgspec.json.Decoder(Account).decode
 _DECODE_DAY = msgspec.json.Decoder(tuple[Interval, ...]).decode
@@ -118,10 +120,33 @@ def _new_lane(entry: Entry) -> Document:
     return {"_id": entry.lane, "unit": entry.home_unit, "open_month": None, "months": {}}
 
 
-def published(posting: Posting, service_date: date) -> EntryPosted:
+def published(posting: Posting) -> EntryPosted:
     """The announcement of an entry."""
-    fields = msgspec.structs.asdict(posting.entry)
-    del fields["format"]
-    fields["recorded_at"] = posting.recorded_at
-    fields["service_date"] = service_date
-    return EntryPosted(**fields, chain_hash=posting.chain_hash)
+    entry = posting.entry
+    return EntryPosted(
+        entry_id=entry.entry_id,
+        volunteer_id=entry.volunteer_id,
+        kind=entry.kind,
+        minutes=entry.minutes,
+        grade=entry.grade,
+        state=entry.state,
+        booking_month=entry.booking_month,
+        home_unit=entry.home_unit,
+        unit_served=entry.unit_served,
+        lane=entry.lane,
+        attendance_id=entry.attendance_id,
+        session_id=entry.session_id,
+        activity_id=entry.activity_id,
+        organiser_id=entry.organiser_id,
+        station_id=entry.station_id,
+        service_type=entry.service_type,
+        key_field=entry.key_field,
+        reverses=entry.reverses,
+        cause=entry.cause,
+        rule=entry.rule,
+        ordinal=entry.ordinal,
+        chain_number=entry.chain_number,
+        service_date=_date(entry.service_date),
+        recorded_at=posting.recorded_at,
+        chain_hash=posting.chain_hash,
+    )

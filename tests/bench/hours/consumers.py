@@ -12,6 +12,7 @@ import sys
 import time
 from typing import Any
 
+import uvloop
 from aiokafka import AIOKafkaConsumer
 
 from services.contracts.activities import ATTENDANCE
@@ -91,4 +92,4 @@ async def decode_only(settings: dict[str, Any]) -> dict[str, float]:
 if __name__ == "__main__":
     logging.basicConfig(level=logging.ERROR)
     mode = {"processor": processor, "decode": decode_only}[sys.argv[1]]
-    sys.stdout.write(json.dumps(asyncio.run(mode(json.loads(sys.argv[2])))) + "\n")
+    sys.stdout.write(json.dumps(uvloop.run(mode(json.loads(sys.argv[2])))) + "\n")

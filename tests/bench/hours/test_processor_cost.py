@@ -2,8 +2,11 @@
 
 import asyncio
 import json
+import os
+import site
 import subprocess
 import sys
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -19,8 +22,11 @@ EVENTS = 40_000
 WARM_UP = 8_000
 PUBLISH_EVENTS = 2_000
 SINGLE_EVENTS = 600
-CPU_US_MAX = 90.0
-"""Twice the goal, so that a noisy machine does not fail what a quiet one passes; the figure itself is kept."""
+CPU_US_MAX = 68.0
+"""Half more than the goal, so that a noisy machine does not fail what a quiet one passes; the figure itself is kept."""
+DISTRIBUTION_PYTHON = Path("/usr/bin") / f"python{sys.version_info.major}.{sys.version_info.minor}"
+"""The distribution's interpreter, where there is one: built with profile-guided optimisation, as the image's is, which
+one that a version manager has compiled may not be."""
 CONSUMER_TIMEOUT_S = 400
 
 
@@ -40,9 +46,11 @@ async def publish(bootstrap: str) -> None:
     await writer.close()
 
 
-def consume(log: Servers, mode: str, batch: int, events: int, warm_up: int) -> dict[str, Any]:
-    """Runs one consumer in its own process; what it reports."""
-    name = f"{mode}-{batch}"
+def consume(
+    log: Servers, mode: str, batch: int, events: int, warm_up: int, python: str = sys.executable
+) -> dict[str, Any]:
+    """Runs one consumer in its own process, with these packages; what it reports."""
+    name = f"{mode}-{batch}-{'own' if python == sys.executable else 'distribution'}"
     settings = {
         "bootstrap": log.bootstrap,
         "mongodb_uri": log.mongodb_uris["hours"],
@@ -52,8 +60,14 @@ def consume(log: Servers, mode: str, batch: int, events: int, warm_up: int) -> d
         "events": events,
         "warm_up": warm_up,
     }
-    command = [sys.executable, "-m", "tests.bench.hours.consumers", mode, json.dumps(settings)]
-    done = subprocess.run(command, capture_output=True, text=True, timeout=CONSUMER_TIMEOUT_S, check=False)
+    done = subprocess.run(
+        [python, "-m", "tests.bench.hours.consumers", mode, json.dumps(settings)],
+        env={**os.environ, "PYTHONPATH": os.pathsep.join(site.getsitepackages())},
+        capture_output=True,
+        text=True,
+        timeout=CONSUMER_TIMEOUT_S,
+        check=False,
+    )
     assert done.returncode == 0, done.stderr[-2000:]
     report: dict[str, Any] = json.loads(done.stdout.splitlines()[-1])
     return report
@@ -67,6 +81,10 @@ def test_hours_processor_cost(log: Servers) -> None:
         "batches_of_500": consume(log, "processor", 500, EVENTS, WARM_UP),
         "one_event_a_transaction": consume(log, "processor", 1, SINGLE_EVENTS, SINGLE_EVENTS // 10),
     }
+    if DISTRIBUTION_PYTHON.exists():
+        for batch in (500, 1_000):
+            taken = consume(log, "processor", batch, EVENTS, WARM_UP, str(DISTRIBUTION_PYTHON))
+            figures[f"batches_of_{batch}_with_the_distributions_python"] = taken
     ratios = {
         "batches_of_500_to_decode_only": figures["batches_of_500"]["cpu_us"] / decode_only["cpu_us"],
         "one_event_a_transaction_to_batches_of_500": figures["one_event_a_transaction"]["cpu_us"]
