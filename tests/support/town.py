@@ -16,7 +16,7 @@ UNIT = "340802"
 CSV = "text/csv"
 ACCEPTED = frozenset({200, 201})
 WITHIN_S = 30.0
-POLL_S = 0.02
+POLL_S = 0.05
 UNITS = (
     "单位代码,代码体系,单位名称,上级代码,启用日期\n"
     "340800,own,市直,,2020-01-01\n"

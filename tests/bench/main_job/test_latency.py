@@ -1,10 +1,11 @@
-"""Check-out to visible balance at 50 a second, against a Kafka round trip measured in the same run."""
+"""Check-out to visible balance at a rate that two cores carry, against a Kafka round trip measured in the same run."""
 
 import asyncio
 import time
 from collections.abc import Sequence
 from pathlib import Path
 
+import aiohttp
 from aiokafka import AIOKafkaConsumer, AIOKafkaProducer
 
 from deploy.history.gateway_client import Gateway, Tokens
@@ -15,13 +16,14 @@ from services.eventing.topics_tool import create_topics
 from tests.support.figures import keep
 from tests.support.town import ACCEPTED, HOUR, Town, kiosk_batch, now, until
 
-PEOPLE = 2_000
-A_SECOND = 50
-WATCHED_OF = 4
+PEOPLE = 1_000
+A_SECOND = 25
+"""Half the goal's rate: with its four stand-in databases a check-out takes some 45 to 70 ms of two shared cores."""
+WATCHED_OF = 10
 """One check-out in so many is watched: to ask for all would load the machine more than what is measured."""
 SESSION = "SE-latency"
-P99_MAX_S = 3.0
-"""Three times the goal, so that a noisy machine does not fail what a quiet one passes; the figure itself is kept."""
+P99_MAX_S = 2.0
+"""Twice the goal, so that a noisy machine does not fail what a quiet one passes; the figure itself is kept."""
 ROUND_TRIPS = 500
 ROUND_TRIP_TOPIC = "bench.round-trips"
 
@@ -60,21 +62,25 @@ async def check_outs(town: Town) -> tuple[list[float], list[float]]:
     answered: list[float] = []
     visible: list[float] = []
 
-    async def check_out(number: str, volunteer: str, *, is_watched: bool) -> None:
+    async def check_out(client: aiohttp.ClientSession, number: str, volunteer: str, *, is_watched: bool) -> None:
         sent = time.perf_counter()
         body = {"volunteer_id": volunteer, "proof": {"method": "personal_card", "card": number}}
-        answer = await town.post(f"/activities/v1/sessions/{SESSION}/check-outs", body, key=f"out {number}")
-        assert answer.status_code in ACCEPTED, answer.text
+        path, headers = f"/activities/v1/sessions/{SESSION}/check-outs", {"idempotency-key": f"out {number}"}
+        async with client.post(path, json=body, headers=headers) as answer:
+            assert answer.status in ACCEPTED, await answer.text()
         answered.append(time.perf_counter() - sent)
         if is_watched:
             await until(lambda: town.account(number), lambda seen: bool(seen["entries"]))
             visible.append(time.perf_counter() - sent)
 
-    began, going = time.perf_counter(), []
-    for place, (number, volunteer) in enumerate(town.volunteers.items()):
-        await asyncio.sleep(max(0.0, began + place / A_SECOND - time.perf_counter()))
-        going.append(asyncio.create_task(check_out(number, volunteer, is_watched=place % WATCHED_OF == 0)))
-    await asyncio.gather(*going)
+    # Not the town's client: httpx takes quadratic time when many requests wait.
+    authorized = {"authorization": f"Bearer {town.gateway.tokens.of('loader')}"}
+    async with aiohttp.ClientSession(town.gateway.address, headers=authorized) as client:
+        began, going = time.perf_counter(), []
+        for place, (number, volunteer) in enumerate(town.volunteers.items()):
+            await asyncio.sleep(max(0.0, began + place / A_SECOND - time.perf_counter()))
+            going.append(asyncio.create_task(check_out(client, number, volunteer, is_watched=place % WATCHED_OF == 0)))
+        await asyncio.gather(*going)
     return answered, visible
 
 
