@@ -15,7 +15,7 @@ from services.runtime.auth import Caller, must_cover, require
 from services.runtime.http import get_ports
 from services.runtime.problems import refusals, refused
 
-router = APIRouter()
+router = APIRouter(tags=["scores"])
 Reader = Annotated[Caller, Depends(require("assessment.read"))]
 InPorts = Annotated[Ports, Depends(get_ports)]
 RuleSetInQuery = Annotated[str | None, Query(max_length=32, description="A published rule set; else the one in force.")]

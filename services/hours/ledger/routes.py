@@ -14,7 +14,7 @@ from services.runtime.http import get_ports
 from services.runtime.pages import Page, Paging, page_of
 from services.runtime.problems import refusals, refused
 
-router = APIRouter()
+router = APIRouter(tags=["ledger"])
 Reader = Annotated[Caller, Depends(require("hours.read"))]
 InPorts = Annotated[Ports, Depends(get_ports)]
 VolunteerIdInPath = Annotated[str, Path(alias="volunteer_id", min_length=1, max_length=64)]
