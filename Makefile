@@ -39,12 +39,13 @@ test: check prepare ## Run every check and test, as CI does (under 20 minutes)
 	$(PYTEST) tests/integration tests/e2e
 	$(PYTEST) tests/chaos
 
-check: setup ## Check format, lint, types, import rules and generated files
+check: setup ## Check format, lint, types, import rules, generated files, secrets and known vulnerabilities
 	$(BIN)/ruff format --check .
 	$(BIN)/ruff check .
 	$(BIN)/mypy
 	$(BIN)/lint-imports
 	$(BIN)/python -m deploy.generate --check
+	$(BIN)/python -m deploy.audit & audit=$$!; $(BIN)/python -m deploy.secret_scan && wait $$audit
 
 unit: setup ## Run the tests that need no servers, the simulation excepted
 	$(PYTEST) -n 2 $(FAST)

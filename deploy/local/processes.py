@@ -233,6 +233,8 @@ def _environment(data_dir: Path, servers: Servers, addresses: Mapping[str, Addre
         "KAFKA_BOOTSTRAP_SERVERS": servers.bootstrap,
         "JWT_DEVELOPMENT_KEY_FILE": str(data_dir / "development-key.pem"),
         "REGISTRY_VAULT_MASTER_KEY": _kept_secret(data_dir / "vault-master-key", MASTER_KEY_BYTES),
+        "REQUESTS_PER_S": "0",  # one loader brings a whole city's history, from one address
+        "GATEWAY_REQUESTS_PER_S": "0",
         "HOST": "127.0.0.1",
         "GATEWAY_HOST": "127.0.0.1",
         "GATEWAY_PORT": str(addresses[GATEWAY].port),

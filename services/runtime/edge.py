@@ -11,9 +11,11 @@ from starlette.requests import ClientDisconnect
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from services.runtime import logs
+from services.runtime.auth import Caller
 from services.runtime.metrics import COMMANDS_REPLAYED, HTTP_IN_FLIGHT, HTTP_SECONDS, Metrics
 from services.runtime.outcomes import Refusal
-from services.runtime.problems import ProblemTable, RefusedError
+from services.runtime.problems import ProblemTable, RefusedError, too_many_requests
+from services.runtime.rates import RateLimit
 from services.runtime.tokens import Authenticator
 from services.runtime.tracing import Trace, next_step
 
@@ -24,10 +26,15 @@ STATUS_CLIENT_GONE: Final = 499
 SECURITY_HEADERS: Final[Mapping[str, str]] = {
     "cache-control": "no-store",
     "content-security-policy": "default-src 'none'; frame-ancestors 'none'",
+    "cross-origin-opener-policy": "same-origin",
+    "cross-origin-resource-policy": "same-origin",
+    "permissions-policy": "camera=(), geolocation=(), microphone=()",
     "referrer-policy": "no-referrer",
+    "strict-transport-security": "max-age=31536000; includeSubDomains",
     "x-content-type-options": "nosniff",
+    "x-frame-options": "DENY",
 }
-"""On every answer that does not set its own."""
+"""On every answer that does not set its own. Browsers heed HSTS over TLS only, so that it does no harm without."""
 PROTECTED: Final = "/v1/"
 """Everything below needs a valid token."""
 
@@ -124,7 +131,9 @@ class LargeBodies(NamedTuple):
 
 
 class Admission:
-    """Lets in what has a valid token and a body of bearable size, before anything of it is read."""
+    """Lets in what has a valid token, is not one too many of its caller's and has a body of bearable size, before
+    anything of it is read.
+    """
 
     def __init__(
         self,
@@ -132,10 +141,11 @@ class Admission:
         *,
         authenticator: Authenticator,
         table: ProblemTable,
+        rate: RateLimit,
         body_bytes_max: int,
         large_bodies: Sequence[LargeBodies],
     ) -> None:
-        self._app, self._authenticator, self._table = app, authenticator, table
+        self._app, self._authenticator, self._table, self._rate = app, authenticator, table, rate
         self._body_bytes_max, self._large_bodies = body_bytes_max, large_bodies
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
@@ -144,11 +154,17 @@ class Admission:
             try:
                 if scope["path"].startswith(PROTECTED):
                     scope["caller"] = await self._authenticator.caller(headers.get("authorization"))
+                    self._check_rate(scope["caller"])
                 self._check_size(scope["path"], headers.get("content-length", ""))
             except RefusedError as error:
-                await self._table.response(error.refusal)(scope, receive, send)
+                await self._table.response(error.refusal, error.headers)(scope, receive, send)
                 return
         await self._app(scope, receive, send)
+
+    def _check_rate(self, caller: Caller) -> None:
+        wait_s = self._rate.wait_s(f"{caller.client}\x1f{caller.subject}", asyncio.get_running_loop().time())
+        if wait_s:
+            raise too_many_requests(wait_s)
 
     def _check_size(self, path: str, content_length: str) -> None:
         """Refuses by the announced size; a body without one is counted by its route while it is read."""

@@ -17,7 +17,7 @@ def add_error_handlers(app: FastAPI, table: ProblemTable) -> None:
 
     async def on_refused(_: Request, error: Exception) -> Response:
         assert isinstance(error, RefusedError)
-        return table.response(error.refusal)
+        return table.response(error.refusal, error.headers)
 
     async def on_invalid(request: Request, error: Exception) -> Response:
         assert isinstance(error, RequestValidationError)

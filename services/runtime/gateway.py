@@ -1,6 +1,8 @@
 """One address for the four services: ``/registry/...`` goes to registry as ``/...``."""
 
+import asyncio
 import random
+import re
 from collections.abc import AsyncIterator, Iterable, Mapping
 from dataclasses import dataclass
 from html import escape
@@ -9,7 +11,7 @@ from typing import Annotated, Final, Literal
 from urllib.parse import urlsplit
 
 from fastapi import FastAPI
-from pydantic import AfterValidator
+from pydantic import AfterValidator, Field
 from pydantic_settings import BaseSettings, SettingsConfigDict
 from starlette.requests import ClientDisconnect
 from starlette.responses import HTMLResponse
@@ -31,7 +33,8 @@ from services.runtime.ids import system_randomness
 from services.runtime.metrics import Metrics
 from services.runtime.operations import operations_app
 from services.runtime.outcomes import Refusal
-from services.runtime.problems import ProblemTable
+from services.runtime.problems import ProblemTable, too_many_requests
+from services.runtime.rates import RateLimit
 from services.runtime.serving import end, run_to_end, serve, stop_on_signals
 from services.runtime.settings import Port, load
 
@@ -40,6 +43,7 @@ EXTRA_TIME_S: Final = 10.0
 """What a service gets beyond its own time limit before the gateway gives a request up."""
 REQUESTS_AT_ONCE_MAX: Final = 500
 """Beyond it callers are told to try again, rather than wait where nobody sees them."""
+PROXIES_MAX: Final = 5
 PUBLIC: Final = (b"/v1/", b"/docs", b"/openapi.json")
 """What a backend shows to the world; its metrics and health are for its own network."""
 
@@ -57,6 +61,8 @@ _HOP_BY_HOP: Final = frozenset(
     }
 )
 """Headers of one connection, which no intermediary passes on (RFC 9110, section 7.6.1)."""
+_ADDRESS: Final = re.compile(r"[0-9A-Fa-f.:]{2,45}")
+"""An address of either kind; what else a header may hold is neither counted by nor passed on."""
 _OURS: Final = frozenset(
     {b"host", b"expect", b"forwarded", b"traceparent", b"x-forwarded-for", b"x-forwarded-host", b"x-forwarded-proto"}
 )
@@ -84,12 +90,24 @@ class GatewaySettings(BaseSettings):
     assessment_url: Origin
     gateway_host: str = "0.0.0.0"  # noqa: S104 - as every server's in a container
     gateway_port: Port = 8000
+    gateway_requests_per_s: Annotated[int, Field(ge=0)] = 200
+    """What one address may ask a second, on average, a whole office behind it; 0 is no limit."""
+    gateway_proxies: Annotated[int, Field(ge=0, le=PROXIES_MAX)] = 0
+    """How many proxies of ours stand before the gateway: so many entries of ``X-Forwarded-For`` are believed."""
     log_level: Literal["debug", "info", "warning", "error"] = "info"
 
     @property
     def origins(self) -> dict[str, str]:
         """The address of each service."""
         return {service: getattr(self, f"{service}_url") for service in SERVICES}
+
+
+@dataclass(frozen=True, slots=True)
+class Limits:
+    """What one address may ask a second, on average (0: as it likes), and how many proxies hide its address."""
+
+    requests_per_s: int = 0
+    proxies: int = 0
 
 
 class NoBackendError(Exception):
@@ -106,8 +124,11 @@ class _Label:
 class Proxy:
     """Passes requests on whose path begins with a service's name; everything else goes to the inner app."""
 
-    def __init__(self, app: ASGIApp, *, origins: Mapping[str, str], backends: Backends, table: ProblemTable) -> None:
+    def __init__(
+        self, app: ASGIApp, *, origins: Mapping[str, str], backends: Backends, table: ProblemTable, limits: "Limits"
+    ) -> None:
         self._app, self._backends, self._table = app, backends, table
+        self._rate, self._proxies = RateLimit(limits.requests_per_s), limits.proxies
         self._origins = {name.encode(): origin for name, origin in origins.items()}
         self._labels = {name: _Label(f"/{name.decode()}/*") for name in self._origins}
         self._at_once = 0
@@ -118,6 +139,12 @@ class Proxy:
             await self._app(scope, receive, send)
             return
         scope["route"] = self._labels[name]
+        scope["client_address"] = client_address(scope, self._proxies)
+        wait_s = self._rate.wait_s(scope["client_address"], asyncio.get_running_loop().time())
+        if wait_s:
+            error = too_many_requests(wait_s)
+            await self._table.response(error.refusal, error.headers)(scope, receive, send)
+            return
         refusal = await self._pass_on(name, slash + rest, scope, receive, send)
         if refusal is not None:
             await self._table.response(refusal)(scope, receive, send)
@@ -189,14 +216,27 @@ def request_headers(scope: Scope) -> Headers:
     """What a backend gets to read: the client's headers without those of its connection, and who it was."""
     sent: Headers = [(name.lower(), value) for name, value in scope["headers"]]
     host = next((value for name, value in sent if name == b"host"), b"")
-    client = scope["client"][0].encode() if scope.get("client") else b"unknown"
     return [
         *_end_to_end(sent, _OURS),
         (b"traceparent", scope["traceparent"].encode()),
-        (b"x-forwarded-for", client),
+        (b"x-forwarded-for", scope["client_address"].encode()),
         (b"x-forwarded-host", host),
         (b"x-forwarded-proto", scope["scheme"].encode()),
     ]
+
+
+def client_address(scope: Scope, proxies: int) -> str:
+    """Where a request came from: its connection's other end, or what the last of so many trusted proxies saw.
+
+    Whatever stands further left in ``X-Forwarded-For`` is the client's own word.
+    """
+    near: str = scope["client"][0] if scope.get("client") else "unknown"
+    if not proxies:
+        return near
+    said = b",".join(value for name, value in scope["headers"] if name.lower() == b"x-forwarded-for")
+    seen = [address for each in said.decode("latin-1").split(",") if (address := each.strip())]
+    far = seen[-proxies] if len(seen) >= proxies else near
+    return far if _ADDRESS.fullmatch(far) else near
 
 
 def answer_headers(sent: Headers, prefix: bytes) -> Headers:
@@ -218,7 +258,14 @@ def _has_body(scope: Scope) -> bool:
     return any(name.lower() in {b"content-length", b"transfer-encoding"} for name, _ in scope["headers"])
 
 
-def build_gateway(origins: Mapping[str, str], backends: Backends, *, rng: random.Random, metrics: Metrics) -> FastAPI:
+def build_gateway(
+    origins: Mapping[str, str],
+    backends: Backends,
+    *,
+    rng: random.Random,
+    metrics: Metrics,
+    limits: Limits = Limits(),
+) -> FastAPI:
     """The gateway's app; ``origins`` are the services' addresses by name."""
 
     async def some_service_answers() -> None:
@@ -235,7 +282,7 @@ def build_gateway(origins: Mapping[str, str], backends: Backends, *, rng: random
         return HTMLResponse(index_page(origins))
 
     app.add_api_route("/", index, methods=["GET"], include_in_schema=False)
-    app.add_middleware(Proxy, origins=origins, backends=backends, table=table)
+    app.add_middleware(Proxy, origins=origins, backends=backends, table=table, limits=limits)
     app.add_middleware(Observed, rng=rng, table=table, timeout_s=REQUEST_TIMEOUT_S + EXTRA_TIME_S)
     return app
 
@@ -264,7 +311,8 @@ def index_page(services: Iterable[str]) -> str:
 async def _main(settings: GatewaySettings, metrics: Metrics) -> None:
     stop = stop_on_signals()
     async with HttpBackends.open() as backends:
-        app = build_gateway(settings.origins, backends, rng=system_randomness(), metrics=metrics)
+        limits = Limits(settings.gateway_requests_per_s, settings.gateway_proxies)
+        app = build_gateway(settings.origins, backends, rng=system_randomness(), metrics=metrics, limits=limits)
         await serve(app, settings.gateway_host, settings.gateway_port, stop)
 
 

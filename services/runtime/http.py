@@ -22,6 +22,7 @@ from services.runtime.openapi import complete, documented_routes
 from services.runtime.operations import Check, add_operations
 from services.runtime.outcomes import Problem
 from services.runtime.problems import ProblemTable
+from services.runtime.rates import RateLimit
 from services.runtime.settings import HttpSettings
 from services.runtime.tokens import Authenticator
 
@@ -91,6 +92,7 @@ def build_app(
         Admission,
         authenticator=authenticator,
         table=table,
+        rate=RateLimit(settings.requests_per_s),
         body_bytes_max=settings.body_bytes_max,
         large_bodies=_large_bodies(app),
     )

@@ -15,7 +15,7 @@ from services.runtime.edge import PROTECTED
 from services.runtime.problems import PROBLEM_MEDIA_TYPE, REFUSALS_KEY, ProblemTable
 
 _ALWAYS: Final = ("internal_error", "try_again")
-_PROTECTED: Final = ("unauthenticated", "token_invalid", "token_expired", "scope_missing")
+_PROTECTED: Final = ("unauthenticated", "token_invalid", "token_expired", "scope_missing", "too_many_requests")
 _COMMAND: Final = ("idempotency_key_reused",)
 _KEYED: Final = ("idempotency_key_missing", "idempotency_key_invalid")
 _BODY: Final = ("body_too_large",)

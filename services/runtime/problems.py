@@ -34,6 +34,7 @@ RUNTIME_PROBLEMS: Final[tuple[Problem, ...]] = (
     Problem("invalid_parameter", 422, "请求参数有误"),
     Problem("idempotency_key_reused", 422, "幂等键已用于另一个请求"),
     Problem("if_match_missing", 428, "缺少版本标识（If-Match）"),
+    Problem("too_many_requests", 429, "请求过于频繁，请稍后再试"),
     Problem("internal_error", 500, "服务器内部错误"),
     Problem("bad_gateway", 502, "后端服务没有应答"),
     Problem("not_ready", 503, "服务尚未就绪"),
@@ -55,14 +56,20 @@ SHEET_PROBLEMS: Final[tuple[Problem, ...]] = (
 class RefusedError(Exception):
     """Ends a request with a refusal where there is no outcome to return, as in a read of what does not exist."""
 
-    def __init__(self, refusal: Refusal) -> None:
+    def __init__(self, refusal: Refusal, headers: Mapping[str, str] | None = None) -> None:
         super().__init__(refusal.code)
-        self.refusal = refusal
+        self.refusal, self.headers = refusal, headers
 
 
 def refused(code: str, detail: str | None = None, **extra: Any) -> RefusedError:
     """What a read raises when there is nothing to answer with; ``extra`` members go into the problem document."""
     return RefusedError(Refusal(code, detail, extra))
+
+
+def too_many_requests(wait_s: int) -> RefusedError:
+    """What ends a request that is one too many; the caller is told when the next would be taken."""
+    assert wait_s > 0
+    return RefusedError(Refusal("too_many_requests"), {"Retry-After": str(wait_s)})
 
 
 def refusals(*codes: str) -> dict[str, Any]:

@@ -53,6 +53,8 @@ class HttpSettings(BaseModel):
 
     environment: Literal["development", "production"] = "production"
     body_bytes_max: Annotated[int, Field(ge=1)] = MEBIBYTE
+    requests_per_s: Annotated[int, Field(ge=0)] = 0
+    """What one caller (a client, for one person) may ask a second, on average; 0 is no limit."""
     cors_origins: CommaSeparated = ()
     jwt_issuer: str = DEVELOPMENT_ISSUER
     jwt_audience: str = DEVELOPMENT_AUDIENCE
@@ -91,6 +93,7 @@ class ServiceSettings(HttpSettings, BaseSettings):
     mongodb_database: str = ""
     """Empty: the service's name."""
     kafka_bootstrap_servers: CommaSeparated
+    requests_per_s: Annotated[int, Field(ge=0)] = 50
     host: str = "0.0.0.0"  # noqa: S104 - a container's only network; a laptop's run says 127.0.0.1
     api_port: Port = 8000
     processor_port: Port = 8000

@@ -8,7 +8,7 @@ import pytest
 from fastapi import FastAPI
 
 from services.runtime import gateway as module
-from services.runtime.gateway import build_gateway
+from services.runtime.gateway import Limits, build_gateway, client_address
 from services.runtime.gateway_backend import (
     BackendAnswer,
     BackendGoneError,
@@ -16,6 +16,7 @@ from services.runtime.gateway_backend import (
     BackendRequest,
 )
 from services.runtime.metrics import Metrics
+from services.runtime.rates import BURST_S
 from tests.support.asgi import Answer, call, hang_up, http_scope
 from tests.support.canaries import CANARIES, logged
 
@@ -65,8 +66,10 @@ class FakeBackends:
         return {name.decode(): value.decode() for name, value in self.request.headers}
 
 
-def gateway(backends: FakeBackends) -> FastAPI:
-    return build_gateway(ORIGINS, backends, rng=random.Random(1), metrics=Metrics("gateway", "gateway"))
+def gateway(backends: FakeBackends, **limits: int) -> FastAPI:
+    return build_gateway(
+        ORIGINS, backends, rng=random.Random(1), metrics=Metrics("gateway", "gateway"), limits=Limits(**limits)
+    )
 
 
 async def test_the_prefix_names_the_service_and_is_taken_off() -> None:
@@ -196,6 +199,35 @@ async def test_more_requests_than_it_can_bear_are_told_to_try_again(monkeypatch:
     assert [(answer.status, answer.code) for answer in seen] == [(503, "try_again")]
     backend.meanwhile = None
     assert (await call(app, "GET", "/registry/v1/third")).status == 200
+
+
+async def test_an_address_that_asks_too_often_is_told_when_to_come_back_and_the_service_is_spared() -> None:
+    backends = FakeBackends()
+    app = gateway(backends, requests_per_s=1)
+    answers = [await call(app, "GET", "/hours/v1/accounts") for _ in range(BURST_S + 2)]
+    assert [answer.status for answer in answers] == [200] * BURST_S + [429] * 2
+    assert (answers[-1].code, answers[-1].headers["retry-after"]) == ("too_many_requests", "1")
+    assert answers[-1].headers["x-frame-options"] == "DENY"
+    assert len(backends.requests) == BURST_S
+
+
+@pytest.mark.parametrize(
+    ("proxies", "forwarded", "address"),
+    [
+        (0, ["10.0.0.9"], "127.0.0.1"),
+        (1, [], "127.0.0.1"),
+        (1, ["10.0.0.9"], "10.0.0.9"),
+        (1, ["6.6.6.6, 10.0.0.9"], "10.0.0.9"),
+        (1, ["6.6.6.6", "10.0.0.9"], "10.0.0.9"),
+        (2, ["6.6.6.6, 2001:db8::7, 10.0.0.9"], "2001:db8::7"),
+        (2, ["10.0.0.9"], "127.0.0.1"),
+        (1, ["<script>"], "127.0.0.1"),
+    ],
+)
+def test_only_what_trusted_proxies_saw_is_believed(proxies: int, forwarded: list[str], address: str) -> None:
+    scope = http_scope("GET", "/", "", {})
+    scope["headers"] = [(b"X-Forwarded-For", each.encode()) for each in forwarded]
+    assert client_address(scope, proxies) == address
 
 
 async def test_the_gateway_is_ready_while_any_service_answers() -> None:

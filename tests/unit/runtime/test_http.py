@@ -16,6 +16,7 @@ from services.runtime.http import build_app
 from services.runtime.metrics import Metrics
 from services.runtime.operations import operations_app
 from services.runtime.problems import ProblemTable, refusals
+from services.runtime.rates import BURST_S
 from tests.support.asgi import call, hang_up, http_scope
 from tests.support.canaries import CANARIES, assert_no_canary, logged
 from tests.support.memory_store import MemoryStore
@@ -200,8 +201,23 @@ async def test_every_answer_has_its_security_headers_and_is_not_stored(app: Fast
     for path in ("/v1/notes", "/v1/nothing", "/healthz", "/docs"):
         headers = (await call(app, "GET", path, headers=bearer("notes.read"))).headers
         assert headers["x-content-type-options"] == "nosniff"
+        assert headers["x-frame-options"] == "DENY"
+        assert headers["strict-transport-security"].startswith("max-age=31536000")
+        assert headers["referrer-policy"] == "no-referrer"
         assert headers["cache-control"] == "no-store"
         assert "default-src 'none'" in headers["content-security-policy"]
+
+
+async def test_a_caller_who_asks_too_often_is_told_when_to_come_back_and_no_other(store: MemoryStore) -> None:
+    app = notes_app(make_ports(store), http_settings(requests_per_s=2))
+    one, other = bearer("notes.read", subject="P-1"), bearer("notes.read", subject="P-2")
+    answers = [await call(app, "GET", "/v1/notes", headers=one) for _ in range(2 * BURST_S + 1)]
+    assert [answer.status for answer in answers] == [200] * (2 * BURST_S) + [429]
+    assert answers[-1].code == "too_many_requests"
+    assert answers[-1].headers["retry-after"] == "1"
+    assert answers[-1].headers["x-content-type-options"] == "nosniff"
+    assert (await call(app, "GET", "/v1/notes", headers=other)).status == 200
+    assert (await call(app, "GET", "/healthz")).status == 200
 
 
 async def test_metrics_count_requests_by_template_and_name_no_person(app: FastAPI, store: MemoryStore) -> None:
