@@ -2,6 +2,7 @@
 
 from services.contracts import activities, assessment, hours, registry
 from services.contracts.event import Event
+from services.contracts.operations import OPERATIONS
 
 EVENTS: tuple[type[Event], ...] = (
     registry.UnitRegistered,
@@ -18,6 +19,7 @@ EVENTS: tuple[type[Event], ...] = (
     hours.AttendanceTimedOut,
     hours.NoticeRaised,
     assessment.ScorePublished,
+    *(event for events in OPERATIONS.values() for event in events),
 )
 
 BY_TYPE: dict[str, type[Event]] = {event.TYPE: event for event in EVENTS}
