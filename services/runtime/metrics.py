@@ -91,6 +91,16 @@ OUTBOX_UNMARKED = _gauge("outbox_unmarked_rows", "rows", "Outbox rows not publis
 OUTBOX_OLDEST_SECONDS = _gauge("outbox_oldest_seconds", "seconds", "Age of the oldest outbox row not published yet.")
 DUE_WORK_DONE = _counter("due_work_done_total", "items", "Due items carried out.", "name")
 
+BACKUP_LAST_SUCCESS = _gauge(
+    "backup_last_success_timestamp_seconds", "seconds", "When the last whole backup of a service was begun.", "service"
+)
+PARITY_DIFFERENCES = _gauge(
+    "parity_differences", "items", "Rows of live projections that differ from what the topics give.", "service"
+)
+PARITY_CHECKED_AT = _gauge(
+    "parity_last_check_timestamp_seconds", "seconds", "When the last whole comparison was begun.", "service"
+)
+
 LOG_FIELDS_REFUSED = _counter("log_fields_refused_total", "times", "Log fields left out because undeclared.")
 
 METRICS: Final = tuple(_declared)

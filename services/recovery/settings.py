@@ -1,0 +1,54 @@
+"""Declares what backups need to be told: where the databases are and where the files go."""
+
+from pathlib import Path
+from typing import Annotated, Final
+
+from pydantic import Field
+from pydantic_settings import BaseSettings, SettingsConfigDict
+
+from services.contracts.topics import SERVICES
+from services.runtime.settings import MongoUri, Port
+
+KEEP_BACKUPS: Final = 14
+"""Two weeks of one a day."""
+EVERY_HOURS: Final = 24.0
+
+
+class BackupSettings(BaseSettings):
+    """The environment of ``python -m services.recovery``."""
+
+    model_config = SettingsConfigDict(frozen=True, extra="ignore")
+
+    backup_dir: Path
+    """Where the databases' files go."""
+    backup_keys_dir: Path
+    """Where the encryption keys' files go: another disk, other people. Whoever has both can read personal data."""
+    backup_every_hours: Annotated[float, Field(gt=0, le=168)] = EVERY_HOURS
+    backup_keep: Annotated[int, Field(ge=1, le=1_000)] = KEEP_BACKUPS
+    """Backups kept of each service; older ones are removed after a new one has succeeded."""
+    backup_services: str = ",".join(SERVICES)
+    host: str = "0.0.0.0"  # noqa: S104 - as the services' own
+    backup_port: Port = 8000
+
+
+class _Database(BaseSettings):
+    model_config = SettingsConfigDict(frozen=True, extra="ignore")
+
+    mongodb_uri: MongoUri | None = None
+    mongodb_database: str | None = None
+
+
+class DatabaseMissingError(Exception):
+    """No address is set for a service's database."""
+
+
+def database_of(service: str) -> tuple[str, str]:
+    """A service's database: address and name, from its own variables, else those for all. As ``ServiceSettings``.
+
+    Raises ``DatabaseMissingError``.
+    """
+    own, common = _Database(_env_prefix=f"{service.upper()}_"), _Database()
+    uri = own.mongodb_uri or common.mongodb_uri
+    if uri is None:
+        raise DatabaseMissingError(f"set {service.upper()}_MONGODB_URI or MONGODB_URI")
+    return uri.get_secret_value(), own.mongodb_database or common.mongodb_database or service
