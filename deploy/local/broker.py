@@ -93,12 +93,16 @@ def has_brokers(bootstrap: str) -> bool:
 class Broker:
     """One Kafka node: its address and data stay the same over any number of stops, kills and starts."""
 
-    def __init__(self, data_dir: Path) -> None:
-        """Prepare a node that keeps its log below ``data_dir``; the jars are fetched if they are not there yet."""
+    def __init__(self, data_dir: Path, more_settings: str = "") -> None:
+        """Prepare a node that keeps its log below ``data_dir``; the jars are fetched if they are not there yet.
+
+        ``more_settings`` stand behind our own and win over them; ``{port}`` in them is the node's.
+        """
         jars = broker_jars()
         java = prerequisites.java_command()
         self.port, self._controller_port = free_ports(2)
         self._data_dir = data_dir
+        self._more_settings = more_settings
         self._settings = data_dir / "server.properties"
         self._java = _java_arguments(java, jars)
         self._archive = _class_archive(java, jars)
@@ -159,7 +163,9 @@ class Broker:
 
     def _write_settings(self) -> None:
         self._data_dir.mkdir(parents=True, exist_ok=True)
-        settings = SETTINGS.format(port=self.port, controller_port=self._controller_port, log_dir=self._log_dir)
+        settings = (SETTINGS + self._more_settings).format(
+            port=self.port, controller_port=self._controller_port, log_dir=self._log_dir
+        )
         self._settings.write_text(settings)
 
     def _command(self) -> Sequence[str]:

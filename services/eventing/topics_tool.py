@@ -1,9 +1,7 @@
 """Creates the platform's topics, or says what is wrong with those that exist."""
 
-import json
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from pathlib import Path
 from typing import Annotated, Any, NamedTuple
 
 import typer
@@ -11,12 +9,12 @@ from kafka.admin import ConfigResource, KafkaAdminClient
 from kafka.errors import KafkaError, NoError, TopicAlreadyExistsError, for_code
 
 from services.contracts.topics import TOPICS, Topic
+from services.eventing.log_options import EXIT_TRY_AGAIN, Bootstrap, cluster_line, connection_options
 
 REQUEST_TIMEOUT_MS = 10_000
 BOOTSTRAP_TIMEOUT_MS = 10_000
 READY_TIMEOUT_MS = 30_000
 EXIT_REFUSED = 1
-EXIT_TRY_AGAIN = 75
 
 KEPT_FOR_EVER = {"retention.ms": "-1", "retention.bytes": "-1", "cleanup.policy": "delete"}
 """Facts are never thrown away, and never compacted: a compacted topic has gaps in its offsets."""
@@ -144,57 +142,37 @@ def _create(admin: Any, topics: Sequence[Topic], replication_factor: int, settin
             raise error(f"{topic['name']}: {topic['error_message']}")
 
 
-app = typer.Typer(add_completion=False, no_args_is_help=True, help=__doc__)
-
-Bootstrap = Annotated[
-    str,
-    typer.Option(help="host:port[,host:port] of the brokers.", envvar="KAFKA_BOOTSTRAP_SERVERS", show_default=False),
-]
-SettingsFile = Annotated[
-    Path | None,
-    typer.Option(
-        help="JSON file with kafka-python's settings for security (sasl_*, ssl_*, security_protocol).",
-        envvar="KAFKA_CLIENT_SETTINGS_FILE",
-        exists=True,
-        dir_okay=False,
-    ),
-]
+app = typer.Typer(add_completion=False, no_args_is_help=True, help=__doc__, callback=connection_options)
 
 
 @app.command()
 def create(
+    context: typer.Context,
     bootstrap: Bootstrap,
-    settings_file: SettingsFile = None,
     replication_factor: Annotated[int, typer.Option(help="-1 is the cluster's default.")] = -1,
     min_insync_replicas: Annotated[int | None, typer.Option(help="By default the cluster's.")] = None,
 ) -> None:
     """Creates the topics that are missing, and checks all."""
-    with _told():
+    with _told(bootstrap):
         created = create_topics(
             bootstrap,
             replication_factor=replication_factor,
             min_insync_replicas=min_insync_replicas,
-            settings=_read(settings_file),
+            settings=context.obj,
         )
     typer.echo(f"{len(created)} topics created, {len(TOPICS) - len(created)} were there")
 
 
 @app.command()
-def check(bootstrap: Bootstrap, settings_file: SettingsFile = None) -> None:
+def check(context: typer.Context, bootstrap: Bootstrap) -> None:
     """Says what is wrong with the topics; ends with 0 if nothing is."""
-    with _told():
-        check_topics(bootstrap, settings=_read(settings_file))
+    with _told(bootstrap):
+        check_topics(bootstrap, settings=context.obj)
     typer.echo(f"{len(TOPICS)} topics are as they must be")
 
 
-def _read(settings_file: Path | None) -> Mapping[str, object]:
-    settings = json.loads(settings_file.read_text(encoding="utf-8")) if settings_file is not None else {}
-    assert isinstance(settings, dict)
-    return settings
-
-
 @contextmanager
-def _told() -> Iterator[None]:
+def _told(bootstrap: str) -> Iterator[None]:
     """Turns what went wrong into lines and an exit code."""
     try:
         yield
@@ -203,7 +181,7 @@ def _told() -> Iterator[None]:
             typer.echo(fault, err=True)
         raise typer.Exit(EXIT_REFUSED) from error
     except KafkaError as error:
-        typer.echo(f"the cluster does not answer as it should: {error}", err=True)
+        typer.echo(cluster_line(bootstrap, error), err=True)
         raise typer.Exit(EXIT_TRY_AGAIN) from error
 
 

@@ -77,6 +77,7 @@ FIELDS: Final[Mapping[str, Field]] = {
     "source": Field(str, "file and line of a library that logged"),
     "template": Field(str, "what a library logged, before its values were put in"),
     "message": Field(str, "what eventing, which knows no logger of ours, says in its own words", 4_000),
+    "advice": Field(str, "what an operator is to do, in a sentence of ours that holds addresses and no secret", 2_000),
     # where a process is
     "host": Field(str, "address a server listens on"),
     "port": Field(int, "port a server listens on"),

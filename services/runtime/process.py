@@ -3,12 +3,16 @@
 import asyncio
 import os
 import platform
-from collections.abc import AsyncIterator, Coroutine, Sequence
-from contextlib import asynccontextmanager
+from collections.abc import AsyncIterator, Awaitable, Callable, Coroutine, Iterator, Sequence
+from contextlib import asynccontextmanager, contextmanager
 from dataclasses import dataclass
 from datetime import timedelta
 from typing import Any, Final, NoReturn
 
+from pymongo.errors import PyMongoError
+
+from services.contracts.topics import BY_NAME, TOPICS, Topic
+from services.eventing.log_security import LogRefusedError
 from services.eventing.ports import Ports, StoreAdmin, StoreUnavailableError
 from services.eventing.relay.lease import LEASE, RELAY_ID
 from services.eventing.times import from_text
@@ -20,9 +24,11 @@ from services.runtime.ids import SystemIds, system_randomness
 from services.runtime.metrics import Metrics
 from services.runtime.mongo import MongoStore
 from services.runtime.operations import Check, operations_app
+from services.runtime.schema import SCHEMA, check_schema, mark_schema
 from services.runtime.service import Kind, Service
 from services.runtime.serving import end, run_to_end, serve, stop_on_signals
 from services.runtime.settings import ServiceSettings, load
+from services.runtime.startup import explained, must_be_free
 
 STARTUP_TIMEOUT_S: Final = 30.0
 STARTUP_RETRY_S: Final = 0.5
@@ -51,7 +57,11 @@ class Running:
 
 
 def run(service: Service[Any], kind: Kind) -> NoReturn:
-    """Runs one process to its end; the exit code is 0 after SIGTERM or SIGINT, 78 for a wrong setting, else 75."""
+    """Runs one process to its end.
+
+    The exit code is 0 after SIGTERM or SIGINT, 78 for a wrong setting, one of ``startup``'s for what keeps it from
+    starting, else 75.
+    """
     settings = load(service.settings, f"{service.name} {kind}")
     metrics = Metrics(service.name, kind)
     logs.configure(service.name, kind, level=settings.log_level, on_refused=metrics.log_fields_refused)
@@ -60,12 +70,64 @@ def run(service: Service[Any], kind: Kind) -> NoReturn:
 
 async def _main(service: Service[Any], kind: Kind, settings: ServiceSettings, metrics: Metrics) -> None:
     stop = stop_on_signals()
+    port = {"api": settings.api_port, "processor": settings.processor_port, "relay": settings.relay_port}[kind]
+    must_be_free(settings.host, port, f"{kind.upper()}_PORT")
     async with open_ports(settings, metrics) as (ports, store):
-        if await prepared(service, store, stop):
+        with _explaining(settings):
+            # Looking comes before writing: a process that cannot start leaves nothing behind.
+            can_start = await log_is_ready(service, kind, settings, stop)
+            can_start = can_start and await _database_is_ready(service, settings, store, stop)
+        if can_start:
             if kind == "api":  # the other kinds take over what they own
                 await store.hold(f"api|{platform.node()}|{settings.api_port}")
             running = Running(service, kind, settings, metrics, ports, stop)
             await {"api": _api, "processor": _processor, "relay": _relay}[kind](running)
+
+
+@contextmanager
+def _explaining(settings: ServiceSettings) -> Iterator[None]:
+    """Turns what a start met and an operator can mend into a line that says how."""
+    uri = settings.mongodb_uri.get_secret_value()
+    try:
+        yield
+    except (LogRefusedError, StoreUnavailableError, PyMongoError) as error:
+        line = explained(error, uri, settings.database, settings.startup_wait_s)
+        if line is None:
+            raise
+        raise line from error
+
+
+async def log_is_ready(service: Service[Any], kind: Kind, settings: ServiceSettings, stop: asyncio.Event) -> bool:
+    """Waits for a broker with the topics of this kind of process; an api needs none. False: asked to stop."""
+    if kind == "api":
+        return True
+    from services.eventing.door.reach import reach  # noqa: PLC0415 - as Faust's door, only where it is needed
+
+    topics = topics_of(service, kind)
+    servers, security = settings.kafka_bootstrap_servers, settings.kafka_security
+    return await reach(servers, security, topics, within_s=settings.startup_wait_s, stop=stop)
+
+
+def topics_of(service: Service[Any], kind: Kind) -> tuple[Topic, ...]:
+    """The declared topics that a process reads or writes."""
+    match kind:
+        case "api":
+            return ()
+        case "processor":
+            return tuple(BY_NAME[name] for name in service.build_handler().topics if name in BY_NAME)
+        case "relay":
+            return tuple(topic for topic in TOPICS if topic.owner == service.name)
+
+
+async def _database_is_ready(
+    service: Service[Any], settings: ServiceSettings, store: MongoStore, stop: asyncio.Event
+) -> bool:
+    """Waits for the database, refuses an older one, makes what is missing in it. False: asked to stop."""
+    if not await reached(lambda: check_schema(store, settings.database), settings.startup_wait_s, stop):
+        return False
+    if not await prepared(service, store, stop, settings.startup_wait_s):
+        return False
+    return await reached(lambda: mark_schema(store), settings.startup_wait_s, stop)
 
 
 @asynccontextmanager
@@ -73,13 +135,14 @@ async def open_ports(settings: ServiceSettings, metrics: Metrics) -> AsyncIterat
     """The real world: this service's database, clocks, ids and randomness."""
     rng = system_randomness()
     uri = settings.mongodb_uri.get_secret_value()
-    store = MongoStore.open(
-        uri,
-        settings.database,
-        rng,
-        ids_per_query=settings.mongodb_ids_per_query,
-        on_retry=metrics.transaction_retried,
-    )
+    with _explaining(settings):
+        store = MongoStore.open(
+            uri,
+            settings.database,
+            rng,
+            ids_per_query=settings.mongodb_ids_per_query,
+            on_retry=metrics.transaction_retried,
+        )
     wall = SystemClock()
     simulated = settings.development_clock_file
     clock = DevelopmentClock(simulated) if simulated is not None else wall
@@ -89,12 +152,20 @@ async def open_ports(settings: ServiceSettings, metrics: Metrics) -> AsyncIterat
         await store.close()
 
 
-async def prepared(service: Service[Any], admin: StoreAdmin, stop: asyncio.Event) -> bool:
+async def prepared(
+    service: Service[Any], admin: StoreAdmin, stop: asyncio.Event, within_s: float = STARTUP_TIMEOUT_S
+) -> bool:
     """Makes collections and indexes exist; a database that is still starting is waited for. False: asked to stop."""
-    give_up_at = asyncio.get_running_loop().time() + STARTUP_TIMEOUT_S
+    collections = (SCHEMA, *service.all_collections())
+    return await reached(lambda: admin.prepare(collections, service.all_indexes()), within_s, stop)
+
+
+async def reached(ask: Callable[[], Awaitable[None]], within_s: float, stop: asyncio.Event) -> bool:
+    """Asks a database until it answers. False: asked to stop. Raises ``StoreUnavailableError`` when the time is up."""
+    give_up_at = asyncio.get_running_loop().time() + within_s
     while not stop.is_set():
         try:
-            await admin.prepare(service.all_collections(), service.all_indexes())
+            await ask()
         except StoreUnavailableError:
             if asyncio.get_running_loop().time() >= give_up_at:
                 raise
@@ -122,7 +193,9 @@ async def _processor(running: Running) -> None:
 
     handler = running.service.build_handler()
     settings = FaustDoorSettings(
-        ",".join(running.settings.kafka_bootstrap_servers), linger_ms=running.settings.processor_linger_ms
+        ",".join(running.settings.kafka_bootstrap_servers),
+        client=running.settings.kafka_security.arguments(),
+        linger_ms=running.settings.processor_linger_ms,
     )
     work = run_faust_processor(handler, running.ports, running.metrics, settings, stop=running.stop, ready=ready)
     await _beside_operations(running, running.settings.processor_port, [running.ports.store.ping, assigned], work)
@@ -133,7 +206,11 @@ async def _relay(running: Running) -> None:
     from services.eventing.relay.loop import run_relay  # noqa: PLC0415
 
     service, ports, metrics = running.service, running.ports, running.metrics
-    writer = KafkaLogWriter(",".join(running.settings.kafka_bootstrap_servers), client_id=f"{service.name}-relay")
+    writer = KafkaLogWriter(
+        ",".join(running.settings.kafka_bootstrap_servers),
+        client_id=f"{service.name}-relay",
+        settings=running.settings.kafka_security.arguments(),
+    )
     holder = f"{platform.node()}-{os.getpid()}-{ports.ids.new()}"
     work = run_relay(ports, writer, metrics, service.due_work(ports), holder=holder, stop=running.stop)
     try:

@@ -14,6 +14,7 @@ import uvloop
 from starlette.types import ASGIApp
 
 from services.runtime.logs import logger
+from services.runtime.startup import CannotStartError, cannot_listen
 
 EXIT_UNEXPECTED: Final = 75
 """EX_TEMPFAIL: something nobody expected; the supervisor starts the process again."""
@@ -33,7 +34,11 @@ def run_to_end(work: Coroutine[Any, Any, None]) -> int:
     try:
         uvloop.run(work)
     except Exception as error:  # noqa: BLE001 - the one place that ends the process for what nobody expected
-        _log.error("process ends unexpectedly", exit_code=EXIT_UNEXPECTED, exc_info=_first(error))
+        first = _first(error)
+        if isinstance(first, CannotStartError):
+            _log.error("process cannot start", advice=first.advice, exit_code=first.exit_code)
+            return first.exit_code
+        _log.error("process ends unexpectedly", exit_code=EXIT_UNEXPECTED, exc_info=first)
         return EXIT_UNEXPECTED
     _log.info("process stopped", exit_code=0)
     return 0
@@ -73,7 +78,10 @@ def stop_on_signals() -> asyncio.Event:
 
 
 async def serve(app: ASGIApp, host: str, port: int, stop: asyncio.Event) -> None:
-    """Serves until ``stop``; requests under way then get a few seconds. Raises ``OSError`` if the port is taken."""
+    """Serves until ``stop``; requests under way then get a few seconds.
+
+    Raises ``CannotStartError`` if the port is taken.
+    """
     with _listening(host, port) as listener:
         _log.info("listening", host=host, port=listener.getsockname()[1])
         server = _Server(
@@ -113,8 +121,11 @@ def _listening(host: str, port: int) -> Iterator[socket.socket]:
     # algorithm on, so that every answer of two writes waits 40 ms for the client's delayed acknowledgement.
     with socket.socket(family, socket.SOCK_STREAM, socket.IPPROTO_TCP) as listener:
         listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-        listener.bind((host, port))
-        listener.listen(CONNECTIONS_WAITING_MAX)
+        try:
+            listener.bind((host, port))
+            listener.listen(CONNECTIONS_WAITING_MAX)
+        except OSError as error:
+            raise cannot_listen(host, port, error) from error
         yield listener
 
 

@@ -16,6 +16,9 @@ from pydantic import (
 )
 from pydantic_settings import BaseSettings, EnvSettingsSource, NoDecode, PydanticBaseSettingsSource, SettingsConfigDict
 
+from services.eventing.log_security import LogSecurity, Mechanism, Protocol
+from services.runtime.secret_files import SecretFileError, SecretFileSource
+
 EXIT_WRONG_SETTINGS: Final = 78
 """The process's exit code when a setting is missing or wrong (sysexits.h EX_CONFIG)."""
 DEVELOPMENT_ISSUER: Final = "urn:silver-service:development"
@@ -33,6 +36,14 @@ def _split(value: object) -> object:
 def _mongodb_uri(value: SecretStr) -> SecretStr:
     if not value.get_secret_value().startswith(("mongodb://", "mongodb+srv://")):
         raise ValueError("must begin with mongodb:// or mongodb+srv://")
+    return value
+
+
+def _addresses(value: tuple[str, ...]) -> tuple[str, ...]:
+    for address in value:
+        host, _, port = address.rpartition(":")
+        if not host or not port.isdecimal() or not 0 < int(port) < 1 << 16:
+            raise ValueError("must be like host:port,host:port")
     return value
 
 
@@ -82,17 +93,56 @@ class HttpSettings(BaseModel):
         return self
 
 
-class ServiceSettings(HttpSettings, BaseSettings):
-    """Every setting of a service's three processes; ``HOURS_X`` overrides ``X`` for the service hours."""
+class KafkaSettings(BaseSettings):
+    """Where the brokers are, and who we are to them."""
+
+    kafka_bootstrap_servers: Annotated[CommaSeparated, Field(min_length=1), AfterValidator(_addresses)]
+    kafka_security_protocol: Protocol = "PLAINTEXT"
+    """How the brokers are spoken to; ``SASL_SSL`` (name, password, encrypted) is what a deployment uses."""
+    kafka_sasl_mechanism: Mechanism = "SCRAM-SHA-512"
+    kafka_username: str = ""
+    """The service's own user: what it may read and write is granted to that name."""
+    kafka_password: SecretStr = SecretStr("")
+    kafka_ca_file: Path | None = None
+    """Certificates (PEM) of the authorities that sign the brokers'; left out, the system's own."""
+
+    @model_validator(mode="after")
+    def check_security(self) -> Self:
+        """Refuses a protocol without the name, password or authorities that it needs."""
+        try:
+            self.kafka_security.arguments()
+        except OSError as error:
+            raise ValueError(f"KAFKA_CA_FILE: cannot be read as certificates: {error.strerror}") from None
+        return self
+
+    @property
+    def kafka_security(self) -> LogSecurity:
+        """How to prove to the brokers who we are."""
+        return LogSecurity(
+            self.kafka_security_protocol,
+            self.kafka_sasl_mechanism,
+            self.kafka_username,
+            self.kafka_password.get_secret_value(),
+            self.kafka_ca_file,
+        )
+
+
+class ServiceSettings(HttpSettings, KafkaSettings):
+    """Every setting of a service's three processes; ``HOURS_X`` overrides ``X`` for the service hours.
+
+    A secret may be given as a file instead: ``X_FILE`` names it.
+    """
 
     model_config = SettingsConfigDict(frozen=True, extra="ignore")
 
     SERVICE: ClassVar[str]
 
     mongodb_uri: MongoUri
+    """The replica set, with user, password and TLS options where it asks for them."""
     mongodb_database: str = ""
     """Empty: the service's name."""
-    kafka_bootstrap_servers: CommaSeparated
+    startup_wait_s: Annotated[float, Field(ge=0, le=600)] = 30.0
+    """How long a process waits for a broker or a database that is still starting."""
     requests_per_s: Annotated[int, Field(ge=0)] = 50
     host: str = "0.0.0.0"  # noqa: S104 - a container's only network; a laptop's run says 127.0.0.1
     api_port: Port = 8000
@@ -129,8 +179,9 @@ class ServiceSettings(HttpSettings, BaseSettings):
         file_secret_settings: PydanticBaseSettingsSource,  # noqa: ARG003
     ) -> tuple[PydanticBaseSettingsSource, ...]:
         """What is given, then the service's own variable, then the one for all."""
-        own = EnvSettingsSource(settings_cls, env_prefix=f"{cls.SERVICE}_")
-        return init_settings, own, env_settings
+        prefix = f"{cls.SERVICE}_"
+        own = EnvSettingsSource(settings_cls, env_prefix=prefix), SecretFileSource(settings_cls, prefix)
+        return init_settings, *own, env_settings, SecretFileSource(settings_cls)
 
 
 def load(settings: type[S], name: str) -> S:
@@ -138,11 +189,13 @@ def load(settings: type[S], name: str) -> S:
     try:
         return settings()
     except ValidationError as error:
-        _exit_wrong(name, error)
+        wrong = "; ".join(_line(problem["loc"], problem["msg"]) for problem in error.errors(include_input=False))
+        _exit_wrong(name, wrong)
+    except SecretFileError as error:
+        _exit_wrong(name, str(error))
 
 
-def _exit_wrong(name: str, error: ValidationError) -> NoReturn:
-    wrong = "; ".join(_line(problem["loc"], problem["msg"]) for problem in error.errors(include_input=False))
+def _exit_wrong(name: str, wrong: str) -> NoReturn:
     sys.stderr.write(f"{name}: wrong setting: {wrong}\n")
     sys.stderr.flush()
     raise SystemExit(EXIT_WRONG_SETTINGS)

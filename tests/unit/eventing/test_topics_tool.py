@@ -56,14 +56,35 @@ def test_the_command_says_it_in_lines_and_an_exit_code(
     done = CliRunner().invoke(topics_tool.app, ["check", "--bootstrap", "somewhere:9092"])
     assert done.exit_code == exit_code
     assert said in done.output
-    assert asked == [("somewhere:9092", {})]
+    assert asked == [("somewhere:9092", {"security_protocol": "PLAINTEXT"})]
 
 
-def test_settings_for_security_come_from_a_file(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    asked: list[object] = []
+def test_the_way_in_comes_from_the_variables_that_processes_read(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    asked: list[dict[str, object]] = []
     monkeypatch.setattr(topics_tool, "check_topics", lambda bootstrap, *, settings: asked.append(settings))
-    settings = tmp_path / "client.json"
-    settings.write_text('{"security_protocol": "SSL"}')
-    done = CliRunner().invoke(topics_tool.app, ["check", "--bootstrap", "b:1", "--settings-file", str(settings)])
+    password = tmp_path / "password"
+    password.write_text("made up\n")
+    environment = {
+        "KAFKA_BOOTSTRAP_SERVERS": "b:1",
+        "KAFKA_SECURITY_PROTOCOL": "SASL_PLAINTEXT",
+        "KAFKA_USERNAME": "admin",
+        "KAFKA_PASSWORD_FILE": str(password),
+    }
+    done = CliRunner().invoke(topics_tool.app, ["check"], env=environment)
     assert done.exit_code == 0, done.output
-    assert asked == [{"security_protocol": "SSL"}]
+    assert asked == [
+        {
+            "security_protocol": "SASL_PLAINTEXT",
+            "sasl_mechanism": "SCRAM-SHA-512",
+            "sasl_plain_username": "admin",
+            "sasl_plain_password": "made up",
+        }
+    ]
+
+
+def test_a_way_in_that_lacks_a_password_is_one_line_and_a_wrong_setting() -> None:
+    environment = {"KAFKA_BOOTSTRAP_SERVERS": "b:1", "KAFKA_SECURITY_PROTOCOL": "SASL_SSL", "KAFKA_USERNAME": "admin"}
+    done = CliRunner().invoke(topics_tool.app, ["check"], env=environment)
+    assert (done.exit_code, done.output.splitlines()) == (78, ["SASL_SSL needs KAFKA_USERNAME and KAFKA_PASSWORD"])
