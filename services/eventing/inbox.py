@@ -66,8 +66,7 @@ class Inboxes:
 
     def sent(self, key: str, topic: str) -> int:
         """The last sequence that this key's document counts for an own topic."""
-        inbox: dict[str, Any] = self._documents.get(key, {}).get(INBOX, {})
-        return int(inbox.get("sent", {}).get(topic, 0))
+        return sent_by(self._documents.get(key, {}), topic)
 
     def documents(
         self,
@@ -91,6 +90,22 @@ class Inboxes:
             document[INBOX] = {"last": received, "sent": counted, "parked": key in parked}
             written.append(document)
         return written
+
+
+def sent_by(document: Document, topic: str) -> int:
+    """The last sequence that a key's document counts for an own topic."""
+    inbox: dict[str, Any] = document.get(INBOX, {})
+    return int(inbox.get("sent", {}).get(topic, 0))
+
+
+def after_operation(document: Document, sent: Mapping[str, int], *, parked: bool) -> Document:
+    """A key's document once operators' work on its queue is done: nothing was received, something may have been sent.
+
+    The flag is written with the queue, in one transaction: a key with records is never free, one without never stuck.
+    """
+    inbox = document[INBOX]
+    assert inbox["parked"]
+    return {**document, INBOX: {**inbox, "sent": inbox["sent"] | sent, "parked": parked}}
 
 
 def _place(each: Incoming) -> str:

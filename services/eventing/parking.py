@@ -9,15 +9,22 @@ from typing import Any
 import msgspec
 
 from services.contracts.event import Envelope
+from services.contracts.topics import BY_NAME
 from services.eventing.incoming import Incoming, Reason, type_of
 from services.eventing.ports import Document, Index, Reads, Transaction
 from services.eventing.times import from_text, to_text
 
 PARKING = "parking"
-INDEXES = (Index(PARKING, "processor_since", (("processor", 1), ("since", 1))),)
+INDEXES = (
+    Index(PARKING, "processor_since", (("processor", 1), ("since", 1))),
+    Index(PARKING, "processor_flawed", (("processor", 1), ("flawed_at", 1))),
+)
 PARKED_PER_MINUTE_MAX = 100
 PARKED_RECORDS_PER_KEY_MAX = 2_000
-"""One key's queue is one document: at most 16 MB."""
+PARKED_BYTES_PER_KEY_MAX = 12_000_000
+"""One key's queue is one document, which holds at most 16 MiB."""
+RECORD_OVERHEAD_BYTES = 1_024
+"""What a record in a queue takes besides its value, at most: topic, ids, type and path are all short."""
 PAGE_KEYS = 500
 MINUTE = timedelta(minutes=1)
 
@@ -57,7 +64,10 @@ class Pace:
         self._times: deque[datetime] = deque()
 
     def restore(self, times: Iterable[datetime]) -> None:
-        """Begins with what the store knows, so that a restart does not begin a new minute."""
+        """Begins with what the store knows, so that a restart does not begin a new minute.
+
+        ``times``: one a record that was parked for a flaw of its own, of whichever key and by whichever member.
+        """
         self._times = deque(sorted(times))
 
     def check(self, now: datetime, more: int) -> None:
@@ -70,6 +80,14 @@ class Pace:
     def count(self, now: datetime, more: int) -> None:
         """Takes in what was parked, once it is committed."""
         self._times.extend([now] * more)
+
+
+def operations_of(processor: str) -> str:
+    """The name under which a processor parks records of its own operations topic.
+
+    Apart from people's queues: such a record is nobody's history, and what waits for nothing must block nothing.
+    """
+    return f"{processor}.operations"
 
 
 def parked_id(processor: str, key: str) -> str:
@@ -86,18 +104,38 @@ async def park(tx: Transaction, processor: str, collection: str, waiting: Sequen
     by_key: dict[str, list[Waiting]] = {}
     for each in sorted(waiting, key=_offset):
         by_key.setdefault(each.incoming.key, []).append(each)
+    parked_at = to_text(now)
     queues = await tx.get(PARKING, [parked_id(processor, key) for key in by_key])
     written = []
     for key, more in by_key.items():
         each_id = parked_id(processor, key)
         queue = queues.get(each_id) or _new_queue(each_id, processor, collection, key, now)
+        queue = {"subject": _subject(more[0].incoming.record.topic), **queue}
         assert queue["collection"] == collection
-        records = [*queue["records"], *(_record(each) for each in more)]
-        if len(records) > PARKED_RECORDS_PER_KEY_MAX:
-            raise QueueTooLong(f"{len(records)} records wait for one key of {collection}")
-        minutes = queue["minutes"] + sum(each.minutes for each in more)
-        written.append({**queue, "records": records, "count": len(records), "minutes": minutes})
+        records = [*queue["records"], *(_record(each, parked_at) for each in more)]
+        changed = with_records(queue, records)
+        if any(each.reason != "behind" for each in more):
+            changed["flawed_at"] = to_text(now)
+        if not fits(changed):
+            raise QueueTooLong(f"{changed['count']} records of {changed['bytes']} bytes for one key of {collection}")
+        written.append(changed)
     await tx.replace(PARKING, written)
+
+
+def with_records(queue: Document, records: list[Document]) -> Document:
+    """The queue with these records, and what is counted of them."""
+    return {
+        **queue,
+        "records": records,
+        "count": len(records),
+        "minutes": sum(each["minutes"] for each in records),
+        "bytes": sum(len(each["value"] or b"") + RECORD_OVERHEAD_BYTES for each in records),
+    }
+
+
+def fits(queue: Document) -> bool:
+    """Whether the queue's document may be stored."""
+    return bool(queue["count"] <= PARKED_RECORDS_PER_KEY_MAX and queue["bytes"] <= PARKED_BYTES_PER_KEY_MAX)
 
 
 async def list_parked(reads: Reads, *, limit: int, after: str = "") -> list[Document]:
@@ -114,7 +152,7 @@ async def count_parked(reads: Reads, processor: str) -> Parked:
     """How much of a processor waits."""
     total, after = Parked(0, 0, 0), ""
     while True:
-        where = {"processor": processor, "_id": {"$gt": after}}
+        where = {"processor": {"$in": [processor, operations_of(processor)]}, "_id": {"$gt": after}}
         page = await reads.find(PARKING, where, limit=PAGE_KEYS, fields=("count", "minutes"))
         total = Parked(
             total.records + sum(queue["count"] for queue in page),
@@ -127,13 +165,28 @@ async def count_parked(reads: Reads, processor: str) -> Parked:
 
 
 async def recent_times(reads: Reads, processor: str, now: datetime, limit: int) -> list[datetime]:
-    """When the keys were parked that were parked within the last minute; at most ``limit``."""
-    where = {"processor": processor, "since": {"$gt": to_text(now - MINUTE)}}
-    return [from_text(queue["since"]) for queue in await reads.find(PARKING, where, limit=limit, fields=("since",))]
+    """When records were parked for flaws of their own within the last minute; at most ``limit``.
+
+    Records, not keys: one key may hold many, and a key that has waited for long may get another.
+    """
+    after = to_text(now - MINUTE)
+    where = {"processor": {"$in": [processor, operations_of(processor)]}, "flawed_at": {"$gt": after}}
+    times: list[datetime] = []
+    for queue in await reads.find(PARKING, where, limit=limit, fields=("records",)):
+        # A record that an earlier release parked does not say when.
+        flawed = (each.get("parked_at", "") for each in queue["records"] if each["reason"] != "behind")
+        times += [from_text(at) for at in flawed if at > after]
+    return times[:limit]
 
 
 def _offset(each: Waiting) -> int:
     return each.incoming.record.offset
+
+
+def _subject(topic: str) -> str | None:
+    """What a topic's keys name, as it is declared: what waits of volunteers is counted as people."""
+    declared = BY_NAME.get(topic)
+    return None if declared is None else declared.key
 
 
 def _new_queue(each_id: str, processor: str, collection: str, key: str, now: datetime) -> Document:
@@ -145,11 +198,13 @@ def _new_queue(each_id: str, processor: str, collection: str, key: str, now: dat
         "records": [],
         "count": 0,
         "minutes": 0,
+        "bytes": 0,
         "since": to_text(now),
+        "flawed_at": to_text(now),
     }
 
 
-def _record(each: Waiting) -> dict[str, Any]:
+def _record(each: Waiting, parked_at: str) -> dict[str, Any]:
     incoming, record = each.incoming, each.incoming.record
     content = incoming.content
     return {
@@ -163,5 +218,6 @@ def _record(each: Waiting) -> dict[str, Any]:
         "path": each.path,
         "minutes": each.minutes,
         "appended_at": to_text(datetime.fromtimestamp(record.timestamp / 1000, UTC)),
+        "parked_at": parked_at,
         "value": record.value,
     }

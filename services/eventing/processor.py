@@ -2,7 +2,7 @@
 
 import asyncio
 import traceback
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Awaitable, Callable, Collection, Mapping, Sequence
 from functools import partial
 from pathlib import PurePath
 from typing import Any, Generic, TypeVar
@@ -10,12 +10,14 @@ from typing import Any, Generic, TypeVar
 import msgspec
 
 from services.contracts.event import Envelope
-from services.eventing import parking, positions
+from services.contracts.operations import Operations
+from services.eventing import operations, parking, positions
 from services.eventing.batch import BatchHandler, Origin, Saved
 from services.eventing.facts import Fact
-from services.eventing.inbox import Inboxes
+from services.eventing.inbox import Inboxes, after_operation, sent_by
 from services.eventing.incoming import Flaw, Incoming, IncomingReader
 from services.eventing.observe import Observer
+from services.eventing.operations import RECEIVED, Operator
 from services.eventing.outbox import OUTBOX, STREAMS, head_documents, load_heads, pairs_of, stage
 from services.eventing.parking import PARKED_PER_MINUTE_MAX, PARKING, Pace, Waiting
 from services.eventing.ports import Clock, Document, Record, Store, StoreError, TopicPartition, Transaction
@@ -24,9 +26,9 @@ from services.eventing.positions import POSITIONS, Position
 S = TypeVar("S")
 C = TypeVar("C")
 
-COLLECTIONS = (POSITIONS, PARKING)
+COLLECTIONS = (POSITIONS, PARKING, *operations.COLLECTIONS)
 """What a processor needs besides its handler's collections and the outbox's."""
-INDEXES = parking.INDEXES
+INDEXES = (*parking.INDEXES, *operations.INDEXES)
 
 
 class Batch(msgspec.Struct, frozen=True, gc=False):
@@ -67,14 +69,16 @@ class Engine(Generic[S, C]):
         observer: Observer,
         *,
         parked_per_minute_max: int = PARKED_PER_MINUTE_MAX,
+        operators: Operations | None = None,
     ) -> None:
         self.processor = handler.processor
-        self.topics = handler.topics
+        self.topics = handler.topics if operators is None else (*handler.topics, operators.topic)
         self._handler = handler
         self._store = store
         self._wall = wall
         self._observer = observer
-        self._incoming = IncomingReader(handler.uses)
+        self._incoming = IncomingReader(handler.uses if operators is None else handler.uses | {operators.requested})
+        self._operator = operators and Operator(self.processor, operators, self._incoming, self._handle, self._minutes)
         self._pace = Pace(parked_per_minute_max)
         self._parked_per_minute_max = parked_per_minute_max
 
@@ -102,10 +106,23 @@ class Engine(Generic[S, C]):
         """
         assert records[0].offset == start.next
         assert records[-1].offset == start.next + len(records) - 1
+        if self._operator is not None and partition.topic == self._operator.events.topic:
+            for record in records:  # a redrive alone may be as large as a batch
+                start = await self._apply(partition, start, [record], partial(self._operation, operator=self._operator))
+            return start
+        return await self._apply(partition, start, records, self._transaction)
+
+    async def _apply(
+        self,
+        partition: TopicPartition,
+        start: Position,
+        records: Sequence[Record],
+        work: Callable[..., Awaitable[Done]],
+    ) -> Position:
         clock = asyncio.get_running_loop().time
         began = clock()
         batch = self._batch(partition, start, records)
-        done = await self._store.transact(partial(self._transaction, batch=batch), owner=batch.position_id)
+        done = await self._store.transact(partial(work, batch=batch), owner=batch.position_id)
         await self._tell(batch, done, clock() - began)
         return batch.end
 
@@ -122,19 +139,58 @@ class Engine(Generic[S, C]):
         inboxes = Inboxes(batch.partition.topic, documents)
         fresh = inboxes.take(batch.incoming)
         usable, waiting, ignored = self._sort(fresh, inboxes.parked)
-        saved = await self._handle(tx, batch, usable, documents, waiting) if usable else Saved()
+        saved = await self._handle(tx, batch.partition, usable, documents, waiting) if usable else Saved()
         done = Done(len(fresh) - ignored - len(waiting), len(batch.incoming) - len(fresh), ignored, waiting)
         if waiting:
             await self._park(tx, collection, done)
             inboxes.parked.update(each.incoming.key for each in waiting)
         touched = dict.fromkeys([each.key for each in fresh])
         assert saved.documents.keys() <= touched.keys()
-        sent = await self._announce(tx, batch, saved.facts, inboxes) if saved.facts else {}
+        sent = await self._announce(tx, batch, saved.facts, inboxes.sent) if saved.facts else {}
         assert sent.keys() <= touched.keys()
         if touched:
             await tx.replace(collection, inboxes.documents(touched, saved.documents, sent))
         await positions.advance(tx, batch.position_id, batch.end)
         return done
+
+    async def _operation(self, tx: Transaction, *, batch: Batch, operator: Operator) -> Done:
+        """The transaction of one record of the operations topic: what operators ask, and what came of it, ours too."""
+        await positions.expect(tx, batch.position_id, batch.start)
+        inboxes = Inboxes(batch.partition.topic, await tx.get(RECEIVED, batch.keys))
+        fresh = inboxes.take(batch.incoming)
+        done = Done(0, len(batch.incoming) - len(fresh), 0, [])
+        for each in fresh:
+            content = each.content
+            if content is None:
+                done = Done(0, 0, 1, [])
+            elif isinstance(content, Flaw):
+                # It waits for itself alone: no later request depends on it, and each must be free to pass.
+                done = Done(0, 0, 0, [Waiting(each, content.reason, content.path, 0)])
+                now = self._wall.now()
+                self._pace.check(now, done.flawed)
+                await parking.park(tx, parking.operations_of(self.processor), RECEIVED, done.waiting, now)
+            else:
+                await self._operate(tx, batch, content, operator)
+                done = Done(1, 0, 0, [])
+        if fresh:
+            await tx.replace(RECEIVED, inboxes.documents(batch.keys, {}, {}))
+        await positions.advance(tx, batch.position_id, batch.end)
+        return done
+
+    async def _operate(self, tx: Transaction, batch: Batch, request: Envelope[Any], operator: Operator) -> None:
+        key = request.data.parked_key
+        outcome = await operator.execute(tx, request)
+        document = outcome.document or {}
+
+        def sent_before(of: str, topic: str) -> int:
+            assert of == key
+            return sent_by(document, topic)
+
+        sent = await self._announce(tx, batch, outcome.facts, sent_before)
+        assert sent.keys() <= {key}
+        if document:
+            after = after_operation(document, sent.get(key, {}), parked=outcome.remaining > 0)
+            await tx.replace(outcome.collection, [after])
 
     def _sort(self, fresh: Sequence[Incoming], parked: Collection[str]) -> tuple[list[Incoming], list[Waiting], int]:
         """Splits new records into those to decide, those that must wait, and the number that is of no use."""
@@ -158,16 +214,16 @@ class Engine(Generic[S, C]):
     async def _handle(
         self,
         tx: Transaction,
-        batch: Batch,
+        partition: TopicPartition,
         usable: Sequence[Incoming],
         documents: Mapping[str, Document],
         waiting: list[Waiting],
     ) -> Saved:
         """Loads, decides and saves; what cannot be decided joins ``waiting``."""
-        origin = Origin(*batch.partition, usable[0].record.offset)
+        origin = Origin(*partition, usable[0].record.offset)
         envelopes: list[Envelope[Any]] = [each.content for each in usable]  # type: ignore[misc]  # _sort saw to that
         state = await self._handler.load(tx, origin, envelopes, documents)
-        self._decide(state, batch.partition, usable, waiting)
+        self._decide(state, partition, usable, waiting)
         return await self._handler.save(tx, state)
 
     def _decide(self, state: S, partition: TopicPartition, usable: Sequence[Incoming], waiting: list[Waiting]) -> None:
@@ -200,23 +256,26 @@ class Engine(Generic[S, C]):
         await parking.park(tx, self.processor, collection, done.waiting, now)
 
     async def _announce(
-        self, tx: Transaction, batch: Batch, facts: Sequence[Fact], inboxes: Inboxes
+        self, tx: Transaction, batch: Batch, facts: Sequence[Fact], sent: Callable[[str, str], int]
     ) -> dict[str, dict[str, int]]:
-        """Writes the outbox document; returns what is counted in key documents: ``{key: {topic: sequence}}``."""
+        """Writes the outbox document; returns what is counted in key documents: ``{key: {topic: sequence}}``.
+
+        ``sent`` tells the last sequence that a key's document counts for a topic.
+        """
         counted = self._handler.counters_in_key
         pairs = pairs_of(facts)
-        heads = {(topic, key): inboxes.sent(key, topic) for topic, key in pairs if topic in counted}
+        heads = {(topic, key): sent(key, topic) for topic, key in pairs if topic in counted}
         if elsewhere := [pair for pair in pairs if pair[0] not in counted]:
             heads |= await load_heads(tx, elsewhere)
         row_id = f"{batch.position_id}|{batch.start.next}"
         await tx.insert(OUTBOX, [stage(facts, heads, row_id=row_id, at=self._wall.now())])
         if elsewhere:
             await tx.replace(STREAMS, head_documents({pair: heads[pair] for pair in elsewhere}))
-        sent: dict[str, dict[str, int]] = {}
+        counts: dict[str, dict[str, int]] = {}
         for (topic, key), sequence in heads.items():
             if topic in counted:
-                sent.setdefault(key, {})[topic] = sequence
-        return sent
+                counts.setdefault(key, {})[topic] = sequence
+        return counts
 
     async def _tell(self, batch: Batch, done: Done, seconds: float) -> None:
         observer, partition = self._observer, batch.partition
@@ -229,6 +288,7 @@ class Engine(Generic[S, C]):
             self._pace.count(self._wall.now(), done.flawed)
             for each in done.waiting:
                 observer.record_parked(partition, each.reason)
+        if done.waiting or (self._operator is not None and partition.topic == self._operator.events.topic):
             await self._tell_parked()
 
     async def _tell_parked(self) -> None:

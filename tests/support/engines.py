@@ -5,6 +5,7 @@ from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from typing import Any
 
+from services.contracts.operations import Operations
 from services.eventing.ports import Document, TopicPartition
 from services.eventing.positions import POSITIONS, Position, position_id
 from services.eventing.processor import Engine
@@ -67,12 +68,13 @@ def bench(
     partitions: Sequence[TopicPartition] = (P0,),
     parked_per_minute_max: int = 100,
     fault: Callable[[str], None] | None = None,
+    operators: Operations | None = None,
 ) -> Bench:
     """An engine at the beginning of its partitions."""
     store = MemoryStore(INDEXES, collections=COLLECTIONS)
     witness, clock = Witness(), HandClock()
     used = handler or CountingHandler()
-    engine = Engine(used, store, clock, witness, parked_per_minute_max=parked_per_minute_max)
+    engine = Engine(used, store, clock, witness, parked_per_minute_max=parked_per_minute_max, operators=operators)
     for partition in partitions:
         each = position_id(used.processor, partition)
         store.put(POSITIONS, {"_id": each, "next": 0, "last_id": None, "last_offset": None})

@@ -27,6 +27,7 @@ from aiokafka.structs import TopicPartition as KafkaPartition
 from faust.app.base import BootStrategy
 from faust.transport.drivers import aiokafka as driver
 
+from services.contracts.operations import Operations
 from services.eventing.batch import BatchHandler
 from services.eventing.door.logic import BATCH_RECORDS_MAX, Door
 from services.eventing.observe import Observer
@@ -70,6 +71,8 @@ class FaustDoorSettings:
     session_timeout_s: float = 10.0
     request_timeout_s: float = 15.0
     parked_per_minute_max: int = PARKED_PER_MINUTE_MAX
+    operators: Operations | None = None
+    """The service's operations topic, which is consumed with the handler's: what operators ask is done by the owner."""
 
 
 async def run_faust_processor(
@@ -426,12 +429,19 @@ def _app(
         broker_request_timeout=settings.request_timeout_s,
         worker_redirect_stdouts=False,
     )
-    engine = Engine(handler, ports.store, ports.wall, observer, parked_per_minute_max=settings.parked_per_minute_max)
+    engine = Engine(
+        handler,
+        ports.store,
+        ports.wall,
+        observer,
+        parked_per_minute_max=settings.parked_per_minute_max,
+        operators=settings.operators,
+    )
     setup = _Setup(engine, ports.rng, ports, observer, settings, ready)
     app.transport.Consumer = partial(BatchConsumer, setup=setup)  # type: ignore[misc,assignment]  # meant for this
 
     @app.agent(
-        app.topic(*handler.topics, value_type=bytes, value_serializer="raw", key_type=bytes, key_serializer="raw")
+        app.topic(*engine.topics, value_type=bytes, value_serializer="raw", key_type=bytes, key_serializer="raw")
     )
     async def door(stream: Any) -> None:  # only subscribes: the consumer never calls what would fill the stream
         async for _ in stream:

@@ -2,6 +2,8 @@
 
 from datetime import timedelta
 
+import bson
+import msgspec
 import pytest
 
 from services.eventing import parking
@@ -41,10 +43,14 @@ async def test_a_queue_keeps_what_an_operator_needs() -> None:
         "processor": "hours",
         "collection": "accounts",
         "key": "a",
+        "subject": "volunteer id",
         "count": 1,
         "minutes": 60,
+        "bytes": 1_024 + len(record["value"]),
         "since": "2026-07-01T04:00:00.000000Z",
+        "flawed_at": "2026-07-01T04:00:00.000000Z",
     }
+    assert from_text(record.pop("parked_at")) == NOON
     assert from_text(record.pop("appended_at")) == NOON + timedelta(seconds=7)
     assert record.pop("value").startswith(b'{"id"')
     assert record == {
@@ -77,9 +83,24 @@ async def test_a_queue_that_would_not_fit_its_document_stops_the_process(monkeyp
         await park_all(store, waiting("a", 3))
 
 
+async def test_a_queue_is_limited_in_bytes_too(monkeypatch: pytest.MonkeyPatch) -> None:
+    each = len(waiting("a", 1).incoming.record.value or b"") + parking.RECORD_OVERHEAD_BYTES
+    monkeypatch.setattr(parking, "PARKED_BYTES_PER_KEY_MAX", 2 * each)
+    store = MemoryStore()
+    await park_all(store, waiting("a", 1), waiting("a", 2))
+    with pytest.raises(QueueTooLong, match=f"3 records of {3 * each} bytes"):
+        await park_all(store, waiting("a", 3))
+
+
 async def test_a_full_queue_fits_a_document() -> None:
-    record_bytes = 16 * 1024 * 1024 / parking.PARKED_RECORDS_PER_KEY_MAX
-    assert record_bytes > 4 * len(waiting("a", 1).incoming.record.value or b"") + 1_000
+    """The longest record that is likely, in as many as there may be, is less than MongoDB's 16 MiB."""
+    store = MemoryStore()
+    await park_all(store, waiting("a" * 256, 1))
+    (queue,) = store.documents(PARKING).values()
+    (record,) = queue["records"]
+    beside = len(bson.encode(record)) - len(record["value"])
+    assert beside <= parking.RECORD_OVERHEAD_BYTES
+    assert parking.PARKED_BYTES_PER_KEY_MAX + beside < 16 * 1024 * 1024
 
 
 async def test_all_pages_are_counted_and_only_this_processors(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -98,6 +119,17 @@ async def test_what_was_parked_within_the_last_minute_is_known_from_the_store() 
     assert await recent_times(store, "hours", NOON + timedelta(seconds=59), 10) == [NOON]
     assert await recent_times(store, "hours", NOON + timedelta(seconds=60), 10) == []
     assert await recent_times(store, "assessment", NOON, 10) == []
+
+
+async def test_every_flawed_record_of_the_last_minute_is_known_and_none_that_only_waits() -> None:
+    store = MemoryStore()
+    await park_all(store, waiting("a", 1), waiting("a", 2))
+    later = NOON + timedelta(hours=1)
+    behind = msgspec.structs.replace(waiting("a", 4), reason="behind")
+    await store.transact(lambda tx: park(tx, "hours", "accounts", [waiting("a", 3), behind], later))
+    assert await recent_times(store, "hours", later, 10) == [later]
+    assert await recent_times(store, "hours", NOON, 10) == [NOON, NOON, later]
+    assert await recent_times(store, "hours", NOON, 1) == [NOON]
 
 
 def test_the_pace_is_of_the_last_minute() -> None:
