@@ -7,12 +7,7 @@ from typing import Final
 
 from aiokafka.client import AIOKafkaClient
 from aiokafka.conn import create_conn
-from aiokafka.errors import (
-    IllegalSaslState,
-    KafkaError,
-    SaslAuthenticationFailed,
-    UnsupportedSaslMechanismError,
-)
+from aiokafka.errors import KafkaError, SaslAuthenticationFailed, UnsupportedSaslMechanismError
 
 from services.contracts.topics import Topic
 from services.eventing.log_security import LogForbiddenError, LogRefusedError, LogSecurity, LogUnreachableError
@@ -66,7 +61,7 @@ async def _refuse(bootstrap: Sequence[str], security: LogSecurity) -> None:
         host, _, port = address.rpartition(":")
         try:
             connection = await create_conn(host, int(port), request_timeout_ms=TIMEOUT_MS, **security.arguments())
-        except (SaslAuthenticationFailed, UnsupportedSaslMechanismError, IllegalSaslState) as error:
+        except (SaslAuthenticationFailed, UnsupportedSaslMechanismError) as error:
             raise LogForbiddenError(
                 f"the broker {address} refuses the user {security.username or '(none)'} with {security.mechanism}: "
                 "check KAFKA_USERNAME, KAFKA_PASSWORD and KAFKA_SASL_MECHANISM, or give the user its password with "
