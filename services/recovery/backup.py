@@ -1,7 +1,7 @@
 """Takes a consistent backup of one service's database through its ordinary wire protocol."""
 
 import asyncio
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any, Final
 
@@ -9,7 +9,9 @@ from bson.raw_bson import DEFAULT_RAW_BSON_OPTIONS
 from pymongo import AsyncMongoClient
 from pymongo.asynchronous.client_session import AsyncClientSession
 from pymongo.asynchronous.collection import AsyncCollection
+from pymongo.asynchronous.database import AsyncDatabase
 
+from services.eventing.generations import BUILT_BESIDE, GENERATIONS, POINTER
 from services.eventing.ports import Clock, Document
 from services.eventing.positions import POSITIONS
 from services.eventing.relay.lease import CHANGES
@@ -22,10 +24,8 @@ from services.runtime.vault import KEY_VAULT
 DATA: Final = "data"
 KEYS: Final = "keys"
 BATCH_DOCUMENTS: Final = 1_000
-LEFT_OUT: Final = frozenset({OWNERS, "recovery"})
-"""Sessions of processes that run now, and what says that a restore is under way: nothing of either is worth keeping."""
-BUILT_BESIDE: Final = "~"
-"""In the names of collections that a rebuild or parity check writes: they are made again from the topics."""
+LEFT_OUT: Final = frozenset({OWNERS})
+"""Sessions of processes that run now: nothing of them is worth keeping."""
 
 
 async def take_backup(
@@ -41,12 +41,13 @@ async def take_backup(
     taken_at, clock = wall.now(), asyncio.get_running_loop().time
     began, name = clock(), files.stamp_of(taken_at)
     source = client.get_database(database, codec_options=DEFAULT_RAW_BSON_OPTIONS, read_concern=MAJORITY)
-    names = sorted(each for each in await source.list_collection_names() if _is_kept(each))
+    existing = await source.list_collection_names()
     with Writer(data_dir / service / name) as data, Writer(keys_dir / service / name) as keys:
         async with client.start_session() as session:
             await session.start_transaction(SNAPSHOT)
-            positions, changes = await _places(client.get_database(database)[POSITIONS], session)
-            for each in names:
+            names = await _live_names(client.get_database(database), session)
+            positions, changes = await _places(client.get_database(database), names, session)
+            for each in sorted(each for each in existing if _is_kept(each, names)):
                 await _copy(source[each], session, keys if each == KEY_VAULT else data)
             await session.abort_transaction()
         both = [
@@ -70,13 +71,24 @@ async def take_backup(
     return both[1]
 
 
-def _is_kept(collection: str) -> bool:
-    return collection not in LEFT_OUT and not collection.startswith("system.") and BUILT_BESIDE not in collection
+async def _live_names(database: AsyncDatabase[Document], session: AsyncClientSession) -> dict[str, str]:
+    pointer = await database[GENERATIONS].find_one({"_id": POINTER}, session=session)
+    return pointer["names"] if pointer is not None else {}
 
 
-async def _places(positions: AsyncCollection[Document], session: AsyncClientSession) -> tuple[dict[str, int], int]:
+def _is_kept(collection: str, live: Mapping[str, str]) -> bool:
+    """Whatever is live; a generation that is being built, and one that was replaced, are made again from topics."""
+    if collection in LEFT_OUT or collection.startswith("system."):
+        return False
+    return collection in live.values() if BUILT_BESIDE in collection else collection not in live
+
+
+async def _places(
+    database: AsyncDatabase[Document], live: Mapping[str, str], session: AsyncClientSession
+) -> tuple[dict[str, int], int]:
+    positions = database[live.get(POSITIONS, POSITIONS)]
     found = {each["_id"]: each["next"] async for each in positions.find({}, session=session)}
-    counter = await positions.database[CHANGES.collection].find_one({"_id": CHANGES.id}, session=session)
+    counter = await database[CHANGES.collection].find_one({"_id": CHANGES.id}, session=session)
     return dict(sorted(found.items())), counter["number"] if counter is not None else 0
 
 

@@ -19,6 +19,8 @@ INDEXES: tuple[Index, ...] = ()
 ROWS_MAX = 100_000
 """Rollup rows of one unit and window; a unit has some thousands. More is refused, never cut."""
 UNITS_MAX = 500
+NEVER = -1
+"""A number of facts that no unit has."""
 MEMBERS_A_READ = 1_000
 
 
@@ -137,3 +139,10 @@ async def load_published(reads: Reads, ids: Sequence[str]) -> dict[str, Document
 async def save_published(tx: Transaction, identifier: str, *, facts_seen: int, revision: int, score: str) -> None:
     """Notes what a published score rests on; ``score`` is its content as text, to see whether it moved."""
     await tx.replace(PUBLISHED, [{"_id": identifier, "facts": facts_seen, "revision": revision, "score": score}])
+
+
+async def look_again(tx: Transaction) -> None:
+    """Makes the publisher look at every score again: what it counted before was counted in another projection."""
+    known = await tx.find(PUBLISHED, {}, limit=ROWS_MAX, fields=("facts",))
+    if known:
+        await tx.update(PUBLISHED, {row["_id"]: {"facts": NEVER} for row in known})
