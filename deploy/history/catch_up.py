@@ -85,7 +85,7 @@ class Snapshot:
     @property
     def parked(self) -> int:
         """Records that wait in parking."""
-        return int(sum(self.total(f"{service}-processor", [PARKED_RECORDS.name]) for service in SERVICES))
+        return int(sum(self.total(f"{service}-relay", [PARKED_RECORDS.name]) for service in SERVICES))
 
 
 def parse(text: str) -> Values:

@@ -109,6 +109,10 @@ class Store(Reads, Protocol):
         """Listens to a collection for as long as the context lasts."""
         ...
 
+    async def count(self, collection: str, where: Where) -> int:
+        """How many documents there are, without reading them."""
+        ...
+
     async def ping(self) -> None:
         """Returns if the store answers; raises ``StoreUnavailableError``."""
         ...

@@ -20,7 +20,7 @@ from services.eventing.observe import Observer
 from services.eventing.operations import RECEIVED, Operator
 from services.eventing.outbox import OUTBOX, STREAMS, head_documents, load_heads, pairs_of, stage
 from services.eventing.parking import PARKED_PER_MINUTE_MAX, PARKING, Pace, Waiting
-from services.eventing.ports import Clock, Document, Record, Store, StoreError, TopicPartition, Transaction
+from services.eventing.ports import Clock, Document, Record, Store, TopicPartition, Transaction
 from services.eventing.positions import POSITIONS, Position
 
 S = TypeVar("S")
@@ -83,12 +83,11 @@ class Engine(Generic[S, C]):
         self._parked_per_minute_max = parked_per_minute_max
 
     async def take_over(self, partitions: Collection[TopicPartition]) -> None:
-        """Ends what earlier owners of these partitions left open in the store, and learns what is parked."""
+        """Ends what earlier owners of these partitions left open in the store, and learns what was parked just now."""
         for partition in partitions:
             await self._store.take_over(positions.position_id(self.processor, partition))
         limit = self._parked_per_minute_max + 1
         self._pace.restore(await parking.recent_times(self._store, self.processor, self._wall.now(), limit))
-        await self._tell_parked()
 
     async def positions(self, partitions: Collection[TopicPartition]) -> dict[TopicPartition, Position]:
         """The stored positions that exist."""
@@ -123,7 +122,7 @@ class Engine(Generic[S, C]):
         began = clock()
         batch = self._batch(partition, start, records)
         done = await self._store.transact(partial(work, batch=batch), owner=batch.position_id)
-        await self._tell(batch, done, clock() - began)
+        self._tell(batch, done, clock() - began)
         return batch.end
 
     def _batch(self, partition: TopicPartition, start: Position, records: Sequence[Record]) -> Batch:
@@ -277,9 +276,9 @@ class Engine(Generic[S, C]):
                 counts.setdefault(key, {})[topic] = sequence
         return counts
 
-    async def _tell(self, batch: Batch, done: Done, seconds: float) -> None:
+    def _tell(self, batch: Batch, done: Done, seconds: float) -> None:
         observer, partition = self._observer, batch.partition
-        observer.batch_applied(partition, done.applied, seconds)
+        observer.batch_committed(partition, records=len(batch.incoming), applied=done.applied, seconds=seconds)
         if done.duplicates:
             observer.duplicates_absorbed(partition, done.duplicates)
         if done.ignored:
@@ -288,15 +287,6 @@ class Engine(Generic[S, C]):
             self._pace.count(self._wall.now(), done.flawed)
             for each in done.waiting:
                 observer.record_parked(partition, each.reason)
-        if done.waiting or (self._operator is not None and partition.topic == self._operator.events.topic):
-            await self._tell_parked()
-
-    async def _tell_parked(self) -> None:
-        try:
-            now = await parking.count_parked(self._store, self.processor)
-        except StoreError:
-            return  # only a metric: the batch is committed, and the next parking or assignment tells again
-        self._observer.parked_now(now.records, now.people, now.minutes)
 
 
 def _place_of(error: Exception) -> str:

@@ -12,7 +12,7 @@ from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from services.runtime import logs
 from services.runtime.auth import Caller
-from services.runtime.metrics import COMMANDS_REPLAYED, HTTP_IN_FLIGHT, HTTP_SECONDS, Metrics
+from services.runtime.metrics import AUTHENTICATION_FAILURES, COMMANDS_REPLAYED, HTTP_IN_FLIGHT, HTTP_SECONDS, Metrics
 from services.runtime.outcomes import Refusal
 from services.runtime.problems import ProblemTable, RefusedError, too_many_requests
 from services.runtime.rates import RateLimit
@@ -153,13 +153,21 @@ class Admission:
             headers = Headers(scope=scope)
             try:
                 if scope["path"].startswith(PROTECTED):
-                    scope["caller"] = await self._authenticator.caller(headers.get("authorization"))
+                    scope["caller"] = await self._authenticated(scope, headers.get("authorization"))
                     self._check_rate(scope["caller"])
                 self._check_size(scope["path"], headers.get("content-length", ""))
             except RefusedError as error:
                 await self._table.response(error.refusal, error.headers)(scope, receive, send)
                 return
         await self._app(scope, receive, send)
+
+    async def _authenticated(self, scope: Scope, authorization: str | None) -> Caller:
+        try:
+            return await self._authenticator.caller(authorization)
+        except RefusedError as error:
+            metrics: Metrics = scope["app"].state.metrics
+            metrics.count(AUTHENTICATION_FAILURES, 1, error.refusal.code)
+            raise
 
     def _check_rate(self, caller: Caller) -> None:
         wait_s = self._rate.wait_s(f"{caller.client}\x1f{caller.subject}", asyncio.get_running_loop().time())

@@ -98,6 +98,9 @@ class MongoStore:
     ) -> list[Document]:
         return await self._read(lambda commands: commands.find(collection, where, sort, limit, fields))
 
+    async def count(self, collection: str, where: Where) -> int:
+        return await self._read(lambda commands: commands.count(collection, where))
+
     async def transact(self, work: Callable[[Transaction], Awaitable[T]], *, owner: str | None = None) -> T:
         name = owner or self._holder
         with self._in_the_stores_words():

@@ -158,6 +158,14 @@ class Commands:
             command["projection"] = dict.fromkeys(("_id", *fields), 1)
         return await self._find(command, limit)
 
+    async def count(self, collection: str, where: Where) -> int:
+        """The number of documents; outside transactions, where the command does not exist."""
+        assert not self._session.in_transaction, "documents cannot be counted in a transaction"
+        _check(where)
+        command: Document = {"count": collection, "query": where, "maxTimeMS": COMMAND_TIMEOUT_MS}
+        number: int = (await self._run(command | self._read_concern()))["n"]
+        return number
+
     async def insert(self, collection: str, documents: Sequence[Document]) -> int:
         """Add documents; return how many."""
         return await self._write({"insert": collection, "documents": documents})
@@ -175,15 +183,19 @@ class Commands:
         assert 0 < limit <= READ_DOCUMENTS_MAX, f"a read of {limit} documents"
         command |= {"limit": limit, "batchSize": limit, "maxTimeMS": COMMAND_TIMEOUT_MS}
         if not self._session.in_transaction:  # there the first command has said it for all
-            # The driver adds the session's time to no raw command but a transaction's first.
-            seen = self._session.operation_time
-            command["readConcern"] = MAJORITY.document | ({} if seen is None else {"afterClusterTime": seen})
+            command |= self._read_concern()
         cursor = (await self._run(command))["cursor"]
         found: list[Document] = cursor["firstBatch"]
         while cursor["id"]:  # counts against the time limit of its find; has none of its own
             cursor = (await self._run({"getMore": cursor["id"], "collection": command["find"]}))["cursor"]
             found += cursor["nextBatch"]
         return found
+
+    def _read_concern(self) -> Document:
+        """What a majority holds, not older than what this session saw last."""
+        # The driver adds the session's time to no raw command but a transaction's first.
+        seen = self._session.operation_time
+        return {"readConcern": MAJORITY.document | ({} if seen is None else {"afterClusterTime": seen})}
 
     async def _write(self, command: Document) -> int:
         command["maxTimeMS"] = COMMAND_TIMEOUT_MS

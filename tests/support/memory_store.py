@@ -6,6 +6,7 @@ test needs to happen at a certain step it does from ``fault``, which is called w
 
 import asyncio
 import operator
+import sys
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterable, Mapping, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
@@ -46,8 +47,8 @@ class MemoryStore:
     """Keeps the port ``Store`` and ``StoreAdmin``.
 
     ``collections``: if given (or prepared), a write to any other is a test failure, as MongoDB must not create one
-    inside a transaction. ``fault`` is called before each step with its name (``get find insert replace update delete
-    commit ping prepare take_over``; ``committed`` after a commit took effect) and may raise.
+    inside a transaction. ``fault`` is called before each step with its name (``get find count insert replace update
+    delete commit ping prepare take_over``; ``committed`` after a commit took effect) and may raise.
     """
 
     def __init__(
@@ -115,6 +116,10 @@ class MemoryStore:
     ) -> list[Document]:
         await self.step("find")
         return select(self.documents(collection).values(), where, sort=sort, limit=limit, fields=fields)
+
+    async def count(self, collection: str, where: Where) -> int:
+        await self.step("count")
+        return len(select(self.documents(collection).values(), where, sort=(), limit=sys.maxsize, fields=None))
 
     async def transact(self, work: Callable[["MemoryTransaction"], Awaitable[T]], *, owner: str | None = None) -> T:
         for tried in range(TRANSACTION_TRIES_MAX):

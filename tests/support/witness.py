@@ -2,6 +2,7 @@
 
 from collections import Counter
 
+from services.eventing.observe import Step, Waits
 from services.eventing.ports import TopicPartition
 
 
@@ -11,14 +12,16 @@ class Witness:
     def __init__(self) -> None:
         self.counts: Counter[str] = Counter()
         self.reasons: Counter[str] = Counter()
-        self.parked: tuple[int, int, int] | None = None
+        self.causes: Counter[tuple[Step, str]] = Counter()
+        self.waits: Waits | None = None
         self.lags: dict[TopicPartition, tuple[int, float]] = {}
         self.leading: bool | None = None
         self.unmarked: tuple[int, float] | None = None
 
-    def batch_applied(self, partition: TopicPartition, events: int, seconds: float) -> None:
+    def batch_committed(self, partition: TopicPartition, *, records: int, applied: int, seconds: float) -> None:
         self.counts["batches"] += 1
-        self.counts["applied"] += events
+        self.counts["records"] += records
+        self.counts["applied"] += applied
 
     def duplicates_absorbed(self, partition: TopicPartition, events: int) -> None:
         self.counts["duplicates"] += events
@@ -30,17 +33,15 @@ class Witness:
         self.counts["parked"] += 1
         self.reasons[reason] += 1
 
-    def parked_now(self, records: int, people: int, minutes: int) -> None:
-        self.parked = (records, people, minutes)
-
     def lag(self, partition: TopicPartition, records: int, seconds: float) -> None:
         self.lags[partition] = (records, seconds)
 
     def position_moved(self, partition: TopicPartition) -> None:
         self.counts["moved"] += 1
 
-    def transaction_retried(self, where: str) -> None:
+    def retried(self, step: Step, cause: str) -> None:
         self.counts["retried"] += 1
+        self.causes[step, cause] += 1
 
     def relay_published(self, events: int) -> None:
         self.counts["published"] += events
@@ -50,6 +51,9 @@ class Witness:
 
     def outbox(self, unmarked: int, oldest_age_s: float) -> None:
         self.unmarked = (unmarked, oldest_age_s)
+
+    def parked(self, waits: Waits) -> None:
+        self.waits = waits
 
     def due_work_done(self, name: str, items: int) -> None:
         self.counts[name] += items

@@ -281,7 +281,7 @@ class Door:
                 return False
             except TRANSIENT as error:
                 _LOG.warning("a batch failed, again in %.1f s: %s", delay_s, type(error).__name__)
-                self._observer.transaction_retried(self._engine.processor)
+                self._observer.retried("batch", type(error).__name__)
                 await asyncio.sleep(delay_s)
                 if await self._stored(partition, owned) != owned.position:
                     await self._go_on_from_stored(partition, owned)

@@ -4,16 +4,15 @@ import asyncio
 import random
 from collections.abc import Awaitable, Callable, Sequence
 from contextlib import suppress
-from datetime import timedelta
 
 from services.eventing.observe import Observer
-from services.eventing.outbox import OUTBOX, UNMARKED, messages_of
-from services.eventing.ports import ConflictError, Document, LogError, LogWriter, Ports, StoreError, Wakeups
+from services.eventing.outbox import OUTBOX, messages_of
+from services.eventing.ports import Document, LogError, LogWriter, Ports, StoreError, Wakeups
 from services.eventing.relay import lease, marking, unmarked
 from services.eventing.relay.due import DueWork, do_due_work
 from services.eventing.relay.lease import LeaseGuard, LeaseLostError
 from services.eventing.relay.order import Row, in_batches, in_publication_order
-from services.eventing.times import from_text
+from services.eventing.relay.waiting import Sampler
 
 BATCH_EVENTS_MAX = 5_000
 BATCH_BYTES_MAX = 8_000_000
@@ -22,7 +21,6 @@ POLL_EVERY_S = 5.0
 STANDBY_EVERY_S = 1.0
 DUE_EVERY_S = 1.0
 SAMPLE_EVERY_S = 5.0
-SAMPLE_ROWS_MAX = 1_000
 BACK_OFF_FIRST_S = 0.05
 BACK_OFF_MAX_S = 5.0
 STOP_S = 3.0
@@ -77,7 +75,7 @@ class Relay:
         self.due = due
         self.holder = holder
         self.stop = stop
-        self._first_seen: dict[str, float] = {}
+        self._sampler = Sampler(ports, observer)
 
     async def run(self) -> None:
         """Stands by, leads and samples until stopped; work in flight is then cut off after ``STOP_S``."""
@@ -111,8 +109,7 @@ class Relay:
             try:
                 await work(back_off)
             except TRANSIENT as error:
-                if isinstance(error, ConflictError):
-                    self.observer.transaction_retried("relay")
+                self.observer.retried("relay", type(error).__name__)
                 await back_off.wait()
 
     # the lease
@@ -226,24 +223,8 @@ class Relay:
         await self._retrying(tick)
 
     async def sample_until_stopped(self) -> None:
-        """Tells the observer what waits in the outbox, leading or not: a relay that hangs is seen by the others."""
+        """Tells the observer what waits in the service, leading or not: a relay that hangs is seen by the others."""
         while not self.stop.is_set():
             with suppress(StoreError):  # the next sample will tell
-                await self.sample()
+                await self._sampler.sample()
             await self._pause(SAMPLE_EVERY_S)
-
-    async def sample(self) -> None:
-        """Counts unmarked rows up to ``SAMPLE_ROWS_MAX`` and tells the age of the oldest.
-
-        By ``created_at``, so that a relay that starts again and again does not make it young; and at least as long as
-        this process has seen it, for a development clock may stand still.
-        """
-        where = {"state": UNMARKED}
-        rows = await self.ports.store.find(
-            OUTBOX, where, sort=(("created_at", 1),), limit=SAMPLE_ROWS_MAX, fields=("created_at",)
-        )
-        now = asyncio.get_running_loop().time()
-        self._first_seen = {row["_id"]: self._first_seen.get(row["_id"], now) for row in rows}
-        seen_for = now - min(self._first_seen.values(), default=now)
-        created_ago = self.ports.clock.now() - from_text(rows[0]["created_at"]) if rows else timedelta(0)
-        self.observer.outbox(len(rows), max(seen_for, created_ago.total_seconds()))

@@ -36,8 +36,8 @@ class Meter(Witness):
         self.began: tuple[float, float, int, int] | None = None
         self.ended: tuple[float, float] = (0.0, 0.0)
 
-    def batch_applied(self, partition: TopicPartition, events: int, seconds: float) -> None:
-        self.seen += events
+    def batch_committed(self, partition: TopicPartition, *, records: int, applied: int, seconds: float) -> None:
+        self.seen += applied
         self.batches += 1
         if self.began is None and self.seen >= self._warm_up:
             self.began = (time.process_time(), time.perf_counter(), self.seen, self.batches)
@@ -84,7 +84,7 @@ async def decode_only(settings: dict[str, Any]) -> dict[str, float]:
         for partition, records in (await consumer.getmany(timeout_ms=500, max_records=settings["batch"])).items():
             for record in records:
                 decode(dict(record.headers)["ce_type"].decode(), record.value or b"")
-            meter.batch_applied(TopicPartition(*partition), len(records), 0.0)
+            meter.batch_committed(TopicPartition(*partition), records=len(records), applied=len(records), seconds=0.0)
     await consumer.stop()
     return meter.report()
 

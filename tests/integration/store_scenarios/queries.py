@@ -70,6 +70,13 @@ async def each_filter_finds_the_same_everywhere(stores: Stores) -> None:
 
 
 @scenario
+async def each_filter_counts_what_it_finds(stores: Stores) -> None:
+    await put(stores.one, *PEOPLE)
+    for where, expected in FILTERS:
+        assert await stores.one.count("things", where) == len(expected), where
+
+
+@scenario
 async def results_are_sorted_and_limited(stores: Stores) -> None:
     numbers = {"a": (2, "x"), "b": (1, "y"), "c": (2, "y"), "d": (None, "x"), "e": (1, "x")}
     await put(stores.one, *({"_id": each, "n": n, "m": m} for each, (n, m) in numbers.items()), {"_id": "f", "m": "x"})

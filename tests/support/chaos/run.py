@@ -44,7 +44,7 @@ COUNTED: Final = {
     "events_applied": metrics.EVENTS_APPLIED.name,
     "duplicates_absorbed": metrics.EVENTS_DUPLICATE.name,
     "positions_lost_to_another": metrics.POSITION_MOVED.name,
-    "transactions_retried": metrics.TRANSACTION_RETRIES.name,
+    "retries": metrics.RETRIES.name,
     "commands_replayed": metrics.COMMANDS_REPLAYED.name,
     "due_work_done": metrics.DUE_WORK_DONE.name,
 }
@@ -163,7 +163,7 @@ def _read_operators(evidence: Evidence, platform: Platform, servers: Servers) ->
     _positions(evidence, servers)
     evidence.ended = read_ended(platform.data_dir / "supervisord.log")
     for service in SERVICES:
-        text = platform.metrics(f"{service}-processor")
+        text = platform.metrics(f"{service}-relay")
         evidence.parked += int(counters(text, [metrics.PARKED_RECORDS.name])[metrics.PARKED_RECORDS.name])
 
 

@@ -2,6 +2,7 @@
 
 from collections import Counter
 
+from services.eventing.observe import Step, Waits
 from services.eventing.ports import TopicPartition
 
 
@@ -11,7 +12,7 @@ class CountingObserver:
     def __init__(self, coverage: Counter[str]) -> None:
         self._coverage = coverage
 
-    def batch_applied(self, partition: TopicPartition, events: int, seconds: float) -> None:
+    def batch_committed(self, partition: TopicPartition, *, records: int, applied: int, seconds: float) -> None:
         self._coverage["batch"] += 1
 
     def duplicates_absorbed(self, partition: TopicPartition, events: int) -> None:
@@ -23,16 +24,13 @@ class CountingObserver:
     def record_parked(self, partition: TopicPartition, reason: str) -> None:
         self._coverage[f"parked_{reason}"] += 1
 
-    def parked_now(self, records: int, people: int, minutes: int) -> None:
-        """Not counted."""
-
     def lag(self, partition: TopicPartition, records: int, seconds: float) -> None:
         """Not counted."""
 
     def position_moved(self, partition: TopicPartition) -> None:
         self._coverage["position_moved"] += 1
 
-    def transaction_retried(self, where: str) -> None:
+    def retried(self, step: Step, cause: str) -> None:
         self._coverage["transaction_retried"] += 1
 
     def relay_published(self, events: int) -> None:
@@ -42,6 +40,9 @@ class CountingObserver:
         self._coverage["led"] += leading
 
     def outbox(self, unmarked: int, oldest_age_s: float) -> None:
+        """Not counted."""
+
+    def parked(self, waits: Waits) -> None:
         """Not counted."""
 
     def due_work_done(self, name: str, items: int) -> None:

@@ -61,6 +61,9 @@ class NodeStore:
     ) -> list[Document]:
         return await _ports().store.find(collection, where, sort=sort, limit=limit, fields=fields)
 
+    async def count(self, collection: str, where: Where) -> int:
+        return await _ports().store.count(collection, where)
+
     async def transact(self, work: Callable[[Transaction], Awaitable[T]], *, owner: str | None = None) -> T:
         return await _ports().store.transact(work, owner=owner)
 

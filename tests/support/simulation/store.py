@@ -2,6 +2,7 @@
 
 import asyncio
 import random
+import sys
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterable, Mapping, Sequence
 from contextlib import asynccontextmanager
 from typing import Any, Final, TypeVar
@@ -173,6 +174,9 @@ class SimulatedStore:
     ) -> list[Document]:
         found: list[Document] = await self._read(self._server.find, _query(collection, where, sort, limit, fields))
         return found
+
+    async def count(self, collection: str, where: Where) -> int:
+        return len(await self.find(collection, where, limit=sys.maxsize))
 
     async def transact(self, work: Callable[[Transaction], Awaitable[T]], *, owner: str | None = None) -> T:
         async with self._idle_session(owner) as session:

@@ -15,6 +15,7 @@ from services.contracts.hours import EntryPosted
 from services.contracts.ids import Grade, OrganisationId, UnitCode, VolunteerId
 from services.contracts.registry import OrganisationRegistered, RollRecorded, UnitRegistered, VolunteerRegistered
 from tests.support.asgi import Answer, call
+from tests.support.parked import waits
 from tests.support.ports import make_ports
 from tests.support.processing import Processing
 from tests.support.tokens import bearer, http_settings
@@ -171,4 +172,4 @@ async def test_rule_sets_can_be_read(assessment: Processing) -> None:
 
 async def test_reversal_without_what_it_reverses_is_parked(assessment: Processing) -> None:
     await assessment.take(msgspec.structs.replace(entry(), reverses=EXAMPLE.entry_id))
-    assert assessment.witness.parked == (1, 1, 120)
+    assert await waits(assessment.store) == (1, 1, 120)

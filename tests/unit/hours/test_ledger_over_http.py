@@ -10,6 +10,7 @@ from services.hours.ledger import store as ledger
 from services.runtime.pages import to_cursor
 from tests.support.asgi import Answer, call
 from tests.support.attendance import at, checked_in, checked_out, session, timed_out
+from tests.support.parked import waits
 from tests.support.ports import make_ports
 from tests.support.processing import Processing
 from tests.support.tokens import bearer, http_settings
@@ -180,7 +181,7 @@ async def test_check_out_without_a_check_in_is_parked_and_the_persons_later_reco
     await hours.take(checked_out(at(11), session()))
     await serve(hours, 2, first=13)
     await serve(hours, 3, volunteer="v2")
-    assert hours.witness.parked == (3, 1, 240)
+    assert await waits(hours.store) == (3, 1, 240)
     assert (await get(hours, "/v1/accounts/v1")).code == "account_unknown"
     assert (await get(hours, "/v1/accounts/v2")).json["minutes"] == 120
 

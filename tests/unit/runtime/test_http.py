@@ -263,6 +263,27 @@ async def test_a_process_is_healthy_at_once_and_ready_only_if_its_store_answers(
     assert answer.json["failing"] == ["MemoryStore.ping"]
 
 
+async def test_metrics_say_whether_the_process_is_ready(app: FastAPI, store: MemoryStore) -> None:
+    assert "process_ready 1.0" in (await call(app, "GET", "/metrics")).body.decode()
+
+    def fail(_: str) -> None:
+        raise StoreUnavailableError("away")
+
+    store.fault = fail
+    assert "process_ready 0.0" in (await call(app, "GET", "/metrics")).body.decode()
+    store.fault = None
+    assert "process_ready 1.0" in (await call(app, "GET", "/metrics")).body.decode()
+
+
+async def test_metrics_count_refused_tokens_by_code(app: FastAPI) -> None:
+    for headers in ({}, {"authorization": "Bearer x.y.z"}, {"authorization": "Bearer x.y.z"}, bearer("notes.read")):
+        await call(app, "GET", "/v1/notes", headers=headers)
+    metrics = (await call(app, "GET", "/metrics")).body.decode()
+    assert 'authentication_failures_total{code="unauthenticated"} 1.0' in metrics
+    assert 'authentication_failures_total{code="token_invalid"} 2.0' in metrics
+    assert metrics.count("authentication_failures_total{") == 2
+
+
 async def test_a_service_may_add_what_it_needs_to_be_ready(store: MemoryStore) -> None:
     async def tables_loaded() -> None:
         raise RuntimeError("no tables")

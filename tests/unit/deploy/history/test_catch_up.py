@@ -53,7 +53,7 @@ def processes(monkeypatch: pytest.MonkeyPatch) -> Processes:
 
 def test_samples_are_found_by_their_declared_names() -> None:
     metrics = Metrics("hours", "processor")
-    metrics.batch_applied(TopicPartition("t", 1), 5, 0.1)
+    metrics.batch_committed(TopicPartition("t", 1), records=5, applied=5, seconds=0.1)
     metrics.lag(TopicPartition("t", 1), 4, 0.5)
     values: Mapping[str, list[catch_up.Value]] = parse(metrics.text().decode())
     assert values["events_applied_total"] == [(frozenset({("topic", "t"), ("partition", "1")}), 5.0)]
@@ -113,7 +113,7 @@ async def test_events_are_awaited_by_their_number(processes: Processes) -> None:
 
     def apply(look: int) -> None:
         if look == LOOKS:
-            processes.metrics["activities-processor"].batch_applied(partition, 7, 0.1)
+            processes.metrics["activities-processor"].batch_committed(partition, records=7, applied=7, seconds=0.1)
             processes.metrics["activities-processor"].events_ignored(partition, 3)
 
     processes.before_look = apply

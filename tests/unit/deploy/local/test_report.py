@@ -39,7 +39,7 @@ def snapshot() -> Snapshot:
     for service in SERVICES:
         relay, processor = Metrics(service, "relay"), Metrics(service, "processor")
         relay.relay_published(1_234)
-        processor.batch_applied(TopicPartition("t", 0), 56, 0.1)
+        processor.batch_committed(TopicPartition("t", 0), records=56, applied=56, seconds=0.1)
         said.processes[f"{service}-relay"] = parse(relay.text().decode())
         said.processes[f"{service}-processor"] = parse(processor.text().decode())
     return said
