@@ -89,7 +89,7 @@ setup: .venv/.ready ## Make the virtual environment, again only when the lock ch
 	$(BIN)/python -m pip install --quiet --disable-pip-version-check --prefer-binary --require-hashes -r $<
 	@touch $@
 
-prepare: setup ## Have Java and the broker's jars, unless KAFKA_BOOTSTRAP_SERVERS is set
+prepare: setup ## Have promtool; and Java and the broker's jars, unless KAFKA_BOOTSTRAP_SERVERS is set
 	$(BIN)/python -m deploy.local prepare
 
 help:

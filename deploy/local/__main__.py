@@ -15,6 +15,7 @@ from deploy.local.broker import Broker
 from deploy.local.broker_jars import WrongJars, broker_jars
 from deploy.local.database import Database
 from deploy.local.prerequisites import PrerequisiteMissing, java_command
+from deploy.local.prometheus import programs
 from deploy.local.run import run
 from deploy.local.server_process import ServerFailed
 from deploy.local.servers import BOOTSTRAP_VARIABLE, Servers, embedded_servers
@@ -56,7 +57,8 @@ def up(data_dir: DataDir = Path(".local/servers")) -> None:
 
 @app.command()
 def prepare() -> None:
-    """See to it that Java is there and the broker's jars are fetched, unless the broker is not ours."""
+    """See to it that promtool is there; and Java and the broker's jars, unless the broker is not ours."""
+    programs()
     if os.environ.get(BOOTSTRAP_VARIABLE):
         return
     broker_jars()
