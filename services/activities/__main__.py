@@ -1,7 +1,8 @@
-"""Starts a process of activities: ``python -m services.activities api | processor | relay``."""
+"""Runs activities: ``python -m services.activities --help`` lists its processes and what brings its data back."""
 
+from services.recovery.service_commands import main
 from services.activities import wiring
-from services.runtime.process import main
+from services.activities.recovery import RECOVERY
 
 if __name__ == "__main__":
-    main(wiring.SERVICE)
+    main(wiring.SERVICE, RECOVERY)

@@ -1,7 +1,8 @@
-"""Starts a process of assessment: ``python -m services.assessment api | processor | relay``."""
+"""Runs assessment: ``python -m services.assessment --help`` lists its processes and what brings its data back."""
 
+from services.recovery.service_commands import main
 from services.assessment import wiring
-from services.runtime.process import main
+from services.assessment.recovery import RECOVERY
 
 if __name__ == "__main__":
-    main(wiring.SERVICE)
+    main(wiring.SERVICE, RECOVERY)

@@ -1,12 +1,18 @@
 """Says what of assessment can be rebuilt, compared and restored."""
 
 from collections.abc import Callable
+from typing import Any
+
+import msgspec
 
 from services.assessment.facts import store
 from services.assessment.scores import store as scores
+from services.contracts.assessment import ScorePublished
+from services.contracts.event import Envelope
 from services.eventing.inbox import INBOX
-from services.eventing.ports import Document
+from services.eventing.ports import Document, Transaction
 from services.recovery.projection import Projection, Row
+from services.recovery.recovery import Recovery
 
 _OF_NO_MONTH = ""
 
@@ -44,3 +50,17 @@ PROJECTION = Projection(
     after_swap=scores.look_again,
     row_of=row_of,
 )
+
+
+async def take_back(tx: Transaction, envelope: Envelope[Any]) -> None:
+    """Remembers which revision of a score was announced, so that the next one follows it."""
+    match envelope.data:
+        case ScorePublished() as event:
+            content = msgspec.json.encode(msgspec.structs.replace(event, revision=0)).decode()
+            identity = scores.published_id(event.unit, event.period)
+            await scores.save_published(tx, identity, facts_seen=scores.NEVER, revision=event.revision, score=content)
+        case _:
+            return
+
+
+RECOVERY = Recovery(take_back, {"kept answers": "there are none yet: assessment takes no commands"}, PROJECTION)

@@ -1,7 +1,8 @@
-"""Starts a process of hours: ``python -m services.hours api | processor | relay``."""
+"""Runs hours: ``python -m services.hours --help`` lists its processes and what brings its data back."""
 
+from services.recovery.service_commands import main
 from services.hours import wiring
-from services.runtime.process import main
+from services.hours.recovery import RECOVERY
 
 if __name__ == "__main__":
-    main(wiring.SERVICE)
+    main(wiring.SERVICE, RECOVERY)

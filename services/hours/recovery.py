@@ -5,11 +5,14 @@ from collections.abc import Callable, Iterable
 from typing import Any
 
 from services.contracts.event import Envelope
-from services.contracts.hours import ENTRIES, EntryPosted
+from services.contracts.hours import ENTRIES, AttendanceTimedOut, EntryPosted
 from services.eventing.inbox import INBOX
-from services.eventing.ports import Document
+from services.eventing.ports import Document, Transaction
+from services.eventing.times import to_text
 from services.hours.ledger import store
+from services.hours.timeouts.handlers import TIMEOUTS_ANNOUNCED
 from services.recovery.projection import Projection, Row
+from services.recovery.recovery import Recovery
 
 
 def causes_of(envelope: Envelope[Any]) -> Iterable[tuple[str, str]]:
@@ -55,3 +58,16 @@ PROJECTION = Projection(
     homes=store.ACCOUNTS,
     home_of=home_of,
 )
+
+
+async def take_back(tx: Transaction, envelope: Envelope[Any]) -> None:
+    """Remembers that a time-out was announced; all else that hours announces comes back by deciding again."""
+    match envelope.data:
+        case AttendanceTimedOut() as event:
+            announced = {"_id": event.attendance_id, "at": to_text(envelope.time)}
+            await tx.replace(TIMEOUTS_ANNOUNCED, [announced])
+        case _:
+            return
+
+
+RECOVERY = Recovery(take_back, {"kept answers": "there are none yet: hours takes no commands"}, PROJECTION)

@@ -16,9 +16,10 @@ from services.eventing.ports import Clock, Document
 from services.eventing.positions import POSITIONS
 from services.eventing.relay.lease import CHANGES
 from services.recovery import catalogue, erased, files
-from services.recovery.files import FORMAT, SCHEMA_VERSION, Manifest, Writer
+from services.recovery.files import FORMAT, Manifest, Writer
 from services.runtime.mongo import OWNERS
 from services.runtime.mongo_commands import MAJORITY, SNAPSHOT
+from services.runtime.schema import SCHEMA_VERSION
 from services.runtime.vault import KEY_VAULT
 
 DATA: Final = "data"

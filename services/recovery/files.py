@@ -17,8 +17,6 @@ from services.eventing.ports import Document
 
 FORMAT: Final = 1
 """Of the manifest and the files; a change of either is a new number, and restores say so."""
-SCHEMA_VERSION: Final = 1
-"""Of the stored documents: a backup of another version is refused, because today's code would misread it."""
 MANIFEST: Final = "manifest.json"
 SUFFIX: Final = ".bson.gz"
 PARTIAL: Final = ".partial"

@@ -3,17 +3,27 @@
 from typing import Final
 
 from services.eventing.ports import AlreadyExistsError, Reads, Store, Transaction
-from services.runtime.startup import EXIT_WRONG, CannotStartError
+from services.runtime.startup import EXIT_UNAVAILABLE, EXIT_WRONG, CannotStartError
 
 SCHEMA: Final = "schema"
 SCHEMA_ID: Final = "documents"
 SCHEMA_VERSION: Final = 1
 """Raised with a change of documents or indexes that the release before cannot live with."""
+RESTORING: Final = "restoring"
+"""A field of the mark that stands there while a backup is being put back: half a database must serve nobody."""
 
 
 async def check_schema(reads: Reads, database: str) -> None:
-    """Raises ``CannotStartError`` if the database was left by an older or a newer release; an unmarked one passes."""
+    """Raises ``CannotStartError`` if the database was left by an older or a newer release, or is being restored.
+
+    An unmarked one passes.
+    """
     found = (await reads.get(SCHEMA, [SCHEMA_ID])).get(SCHEMA_ID)
+    if found is not None and RESTORING in found:
+        raise CannotStartError(
+            f"the database {database} is being restored: start the service when `restore` has ended without a fault",
+            EXIT_UNAVAILABLE,
+        )
     if found is None or found["version"] == SCHEMA_VERSION:
         return
     older = found["version"] < SCHEMA_VERSION

@@ -227,7 +227,10 @@ async def test_parity_tells_a_drift_and_its_end() -> None:
 
     async def told_as(value: str) -> None:
         async with asyncio.timeout(10):
-            while f'parity_differences{{service="hours"}} {value}' not in metrics.text().decode():
+            line = f'parity_differences{{service="hours"}} {value}'
+            while True:
+                if line in metrics.text().decode():
+                    return
                 await asyncio.sleep(0)
 
     await told_as("0.0")
