@@ -5,13 +5,14 @@ import os
 import platform
 from collections.abc import AsyncIterator, Awaitable, Callable, Coroutine, Iterator, Sequence
 from contextlib import asynccontextmanager, contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import timedelta
 from typing import Any, Final, NoReturn
 
 from pymongo.errors import PyMongoError
 
 from services.contracts.topics import BY_NAME, TOPICS, Topic
+from services.eventing.generations import live
 from services.eventing.log_security import LogRefusedError
 from services.eventing.ports import Ports, StoreAdmin, StoreUnavailableError
 from services.eventing.relay.lease import LEASE, RELAY_ID
@@ -80,6 +81,7 @@ async def _main(service: Service[Any], kind: Kind, settings: ServiceSettings, me
         if can_start:
             if kind == "api":  # the other kinds take over what they own
                 await store.hold(f"api|{platform.node()}|{settings.api_port}")
+            ports = replace(ports, store=await live(store))
             running = Running(service, kind, settings, metrics, ports, stop)
             await {"api": _api, "processor": _processor, "relay": _relay}[kind](running)
 
@@ -105,7 +107,8 @@ async def log_is_ready(service: Service[Any], kind: Kind, settings: ServiceSetti
 
     topics = topics_of(service, kind)
     servers, security = settings.kafka_bootstrap_servers, settings.kafka_security
-    return await reach(servers, security, topics, within_s=settings.startup_wait_s, stop=stop)
+    group = service.build_handler().processor if kind == "processor" else None
+    return await reach(servers, security, topics, group=group, within_s=settings.startup_wait_s, stop=stop)
 
 
 def topics_of(service: Service[Any], kind: Kind) -> tuple[Topic, ...]:
@@ -114,7 +117,9 @@ def topics_of(service: Service[Any], kind: Kind) -> tuple[Topic, ...]:
         case "api":
             return ()
         case "processor":
-            return tuple(BY_NAME[name] for name in service.build_handler().topics if name in BY_NAME)
+            operated = (service.operators.topic,) if service.operators is not None else ()
+            names = (*service.build_handler().topics, *operated)
+            return tuple(BY_NAME[name] for name in names if name in BY_NAME)
         case "relay":
             return tuple(topic for topic in TOPICS if topic.owner == service.name)
 
@@ -196,6 +201,7 @@ async def _processor(running: Running) -> None:
         ",".join(running.settings.kafka_bootstrap_servers),
         client=running.settings.kafka_security.arguments(),
         linger_ms=running.settings.processor_linger_ms,
+        operators=running.service.operators,
     )
     work = run_faust_processor(handler, running.ports, running.metrics, settings, stop=running.stop, ready=ready)
     await _beside_operations(running, running.settings.processor_port, [running.ports.store.ping, assigned], work)

@@ -14,7 +14,7 @@ import uvloop
 from starlette.types import ASGIApp
 
 from services.runtime.logs import logger
-from services.runtime.startup import CannotStartError, cannot_listen
+from services.runtime.startup import cannot_listen, for_an_operator
 
 EXIT_UNEXPECTED: Final = 75
 """EX_TEMPFAIL: something nobody expected; the supervisor starts the process again."""
@@ -35,9 +35,9 @@ def run_to_end(work: Coroutine[Any, Any, None]) -> int:
         uvloop.run(work)
     except Exception as error:  # noqa: BLE001 - the one place that ends the process for what nobody expected
         first = _first(error)
-        if isinstance(first, CannotStartError):
-            _log.error("process cannot start", advice=first.advice, exit_code=first.exit_code)
-            return first.exit_code
+        if (known := for_an_operator(first)) is not None:
+            _log.error("process cannot run", advice=known.advice, exit_code=known.exit_code)
+            return known.exit_code
         _log.error("process ends unexpectedly", exit_code=EXIT_UNEXPECTED, exc_info=first)
         return EXIT_UNEXPECTED
     _log.info("process stopped", exit_code=0)

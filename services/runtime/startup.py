@@ -31,6 +31,13 @@ class CannotStartError(Exception):
         self.advice, self.exit_code = advice, exit_code
 
 
+def for_an_operator(error: BaseException) -> CannotStartError | None:
+    """The line for what ended a process, if it is one that an operator can mend."""
+    if isinstance(error, CannotStartError):
+        return error
+    return _of_the_log(error) if isinstance(error, LogRefusedError) else None
+
+
 def must_be_free(host: str, port: int, variable: str) -> None:
     """Raises ``CannotStartError`` if a server of ours could not listen there."""
     if port == 0:

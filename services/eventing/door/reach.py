@@ -5,9 +5,14 @@ import ssl
 from collections.abc import Sequence
 from typing import Final
 
-from aiokafka.client import AIOKafkaClient
+from aiokafka.client import AIOKafkaClient, CoordinationType
 from aiokafka.conn import create_conn
-from aiokafka.errors import KafkaError, SaslAuthenticationFailed, UnsupportedSaslMechanismError
+from aiokafka.errors import (
+    GroupAuthorizationFailedError,
+    KafkaError,
+    SaslAuthenticationFailed,
+    UnsupportedSaslMechanismError,
+)
 
 from services.contracts.topics import Topic
 from services.eventing.log_security import LogForbiddenError, LogRefusedError, LogSecurity, LogUnreachableError
@@ -18,9 +23,15 @@ CREATE: Final = "python -m services.eventing.topics_tool create"
 
 
 async def reach(
-    bootstrap: Sequence[str], security: LogSecurity, topics: Sequence[Topic], *, within_s: float, stop: asyncio.Event
+    bootstrap: Sequence[str],
+    security: LogSecurity,
+    topics: Sequence[Topic],
+    *,
+    group: str | None,
+    within_s: float,
+    stop: asyncio.Event,
 ) -> bool:
-    """Waits for a broker that is still starting, then looks at the topics. False: asked to stop.
+    """Waits for a broker that is still starting, then looks at the topics and the group. False: asked to stop.
 
     Raises ``LogUnreachableError`` if none answers in time, ``LogForbiddenError`` at once if one does not take us, and
     ``LogRefusedError`` for topics that are missing or of another partition count.
@@ -28,7 +39,7 @@ async def reach(
     give_up_at = asyncio.get_running_loop().time() + within_s
     while not stop.is_set():
         try:
-            partitions = await _partitions(bootstrap, security)
+            partitions = await _partitions(bootstrap, security, group)
         except (KafkaError, OSError, TimeoutError) as error:
             await _refuse(bootstrap, security)
             if asyncio.get_running_loop().time() >= give_up_at:
@@ -41,13 +52,20 @@ async def reach(
     return False
 
 
-async def _partitions(bootstrap: Sequence[str], security: LogSecurity) -> dict[str, int]:
-    """The partition count of every topic that this user may see."""
+async def _partitions(bootstrap: Sequence[str], security: LogSecurity, group: str | None) -> dict[str, int]:
+    """The partition count of every topic that this user may see. Raises ``LogForbiddenError`` for another's group."""
     client = AIOKafkaClient(bootstrap_servers=list(bootstrap), request_timeout_ms=TIMEOUT_MS, **security.arguments())
     try:
         await client.bootstrap()
+        if group is not None:
+            await client.coordinator_lookup(CoordinationType.GROUP, group)
         found = await client.fetch_all_metadata()
         return {name: len(found.partitions_for_topic(name) or ()) for name in found.topics()}
+    except GroupAuthorizationFailedError as error:
+        raise LogForbiddenError(
+            f"the user {security.username} may not read as the group {group}: check KAFKA_USERNAME, or grant it with "
+            "`python -m services.eventing.access_tool grant`"
+        ) from error
     finally:
         await client.close()
 

@@ -8,8 +8,9 @@ from dataclasses import dataclass
 from typing import Any
 
 from kafka import KafkaProducer
-from kafka.errors import KafkaConfigurationError, KafkaError
+from kafka.errors import AuthorizationError, KafkaConfigurationError, KafkaError
 
+from services.eventing.log_security import LogForbiddenError
 from services.eventing.ports import LogError, Message
 
 LINGER_MS = 20
@@ -72,6 +73,12 @@ class KafkaLogWriter:
                 self._append_wave(wave, attempt)
         except KafkaConfigurationError:
             raise  # no time heals that
+        except AuthorizationError as error:
+            self._abandon()
+            raise LogForbiddenError(
+                f"the brokers refuse to write for the user {self._settings.get('sasl_plain_username', '(none)')} "
+                f"({type(error).__name__}): grant it with `python -m services.eventing.access_tool grant`"
+            ) from error
         except (KafkaError, LogError, OSError) as error:
             self._abandon()
             raise LogError(f"not acknowledged: {type(error).__name__}") from error

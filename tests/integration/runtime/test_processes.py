@@ -228,7 +228,7 @@ def test_a_taken_port_ends_the_process_with_a_line_that_says_so(database: Databa
         with start("api", environment(database.uri, API_PORT=taken), tmp_path / "second") as second:
             assert second.process.wait(timeout=20) == 69
         (line,) = second.lines()
-    assert (line["event"], line["exit_code"]) == ("process cannot start", 69)
+    assert (line["event"], line["exit_code"]) == ("process cannot run", 69)
     assert line["advice"].startswith(f"port {taken} of 127.0.0.1 is in use: set API_PORT to a free one")
 
 
