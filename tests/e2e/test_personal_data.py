@@ -2,14 +2,18 @@
 
 import json
 from collections.abc import Iterator
+from http import HTTPStatus
 
+import httpx
 import pytest
+from bson.raw_bson import RawBSONDocument
 from kafka import KafkaConsumer, TopicPartition
+from pymongo import MongoClient
 
 from deploy.history.gateway_client import Gateway
 from deploy.local.processes import PROCESSES, Platform
 from deploy.local.servers import Servers
-from services.contracts.topics import TOPICS
+from services.contracts.topics import SERVICES, TOPICS
 from tests.support.town import CSV, VOLUNTEER_COLUMNS, Town, identity_number, volunteer_row
 
 POLL_MS = 2_000
@@ -67,6 +71,57 @@ async def test_no_log_and_no_metric_holds_a_personal_value(town: Town, platform:
     for name in PROCESSES:
         assert shown(platform.log(name).read_text(errors="replace")) == [], name
         assert shown(platform.metrics(name)) == [], name
+
+
+@pytest.mark.usefixtures("town")
+def test_no_database_holds_a_personal_value_in_clear(platform: Platform, servers: Servers) -> None:
+    assert platform.gateway
+    read = 0
+    for service in SERVICES:
+        with MongoClient[RawBSONDocument](servers.mongodb_uris[service], document_class=RawBSONDocument) as client:
+            database = client[service]
+            for collection in database.list_collection_names():
+                for document in database[collection].find():
+                    read += 1
+                    assert shown(bytes(document.raw).decode(errors="replace")) == [], f"{service}.{collection}"
+    assert read > len(PERSONAL), "nothing was looked at"
+
+
+@pytest.mark.usefixtures("town")
+async def test_what_is_asked_with_a_personal_value_is_answered_and_logged_without_it(
+    platform: Platform, gateway: Gateway
+) -> None:
+    name, citizen, phone = PERSONAL[0], PERSONAL[6], PERSONAL[7]
+    token = gateway.tokens.of("loader")
+    headers = {
+        "Authorization": f"Bearer {token}",
+        "Idempotency-Key": phone,
+        "traceparent": f"00-{phone}-{citizen}-01",
+        "User-Agent": citizen,
+        "X-Request-Id": phone,
+        "Origin": f"https://{phone}.example",
+        "Content-Type": "application/json",
+    }
+    async with httpx.AsyncClient(base_url=platform.gateway, headers=headers) as client:
+        for service in SERVICES:
+            for path in (
+                f"/v1/volunteers/{citizen}",
+                f"/v1/{name}",
+                f"/v1/accounts?unit={phone}",
+                f"/v1/changes?after={name}",
+            ):
+                answer = await client.get(f"/{service}{path}")
+                assert answer.status_code >= HTTPStatus.BAD_REQUEST
+                assert shown(answer.text + str(answer.headers)) == [], path
+            answer = await client.post(f"/{service}/v1/volunteers", json={name: citizen, "unit": [phone]})
+            assert shown(answer.text + str(answer.headers)) == []
+        answer = await client.get("/registry/v1/units", headers={"Authorization": f"Bearer {citizen}.{phone}.x"})
+        assert answer.status_code == HTTPStatus.UNAUTHORIZED
+        assert shown(answer.text + str(answer.headers)) == []
+    for log in (platform.data_dir / "logs").iterdir():
+        assert shown(log.read_text(errors="replace")) == [], log.name
+    for process in PROCESSES:
+        assert shown(platform.metrics(process)) == [], process
 
 
 async def test_people_are_masked_unless_revealed_with_a_reason(town: Town, gateway: Gateway) -> None:
