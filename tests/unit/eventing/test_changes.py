@@ -1,5 +1,6 @@
 """The change feed is ordered, has no gap, and gives the same again for the same cursor."""
 
+from collections.abc import Iterable
 from typing import Any
 
 import pytest
@@ -86,6 +87,28 @@ async def test_a_scan_that_misses_a_row_ends_the_page_before_the_gap() -> None:
     assert page.items == events[:1]
     assert await read_changes(store, page.next, 10) == ChangesPage([], page.next)
     store.unseen = ""
+    assert (await read_changes(store, page.next, 10)).items == events[1:]
+
+
+class OlderStore(MemoryStore):
+    """Its second read shows some rows as they were before they were numbered, or not at all."""
+
+    older: dict[str, Document | None] = {}  # noqa: RUF012
+
+    async def get(self, collection: str, ids: Iterable[str]) -> dict[str, Document]:
+        found = await super().get(collection, ids)
+        return {key: before for key, row in found.items() if (before := self.older.get(key, row)) is not None}
+
+
+@pytest.mark.parametrize("before", [None, {"_id": "row-02", "state": "unmarked"}])
+async def test_a_row_that_the_second_read_shows_as_it_was_before_ends_the_page(before: Document | None) -> None:
+    world, events = published(["a"], ["b"], ["c"])
+    store = OlderStore(collections=("outbox",))
+    store.put("outbox", *(await world.store.find("outbox", {}, limit=10)))
+    store.older = {"row-02": before}
+    page = await read_changes(store, None, 10)
+    assert page == ChangesPage(events[:1], "1.1")
+    store.older = {}
     assert (await read_changes(store, page.next, 10)).items == events[1:]
 
 
