@@ -6,6 +6,7 @@ from typing import Annotated
 
 import typer
 
+from deploy.manifests.files import manifest_files
 from deploy.openapi import openapi_files
 from services.contracts.documents import contract_files
 
@@ -16,7 +17,7 @@ def main(
     *, check: Annotated[bool, typer.Option("--check", help="Change nothing; exit 1 if a file is stale.")] = False
 ) -> None:
     """Make all generated files, from the code alone."""
-    files = {**contract_files(ROOT), **openapi_files(ROOT)}
+    files = {**contract_files(ROOT), **openapi_files(ROOT), **manifest_files(ROOT)}
     stale = {path: text for path, text in files.items() if not path.exists() or path.read_text() != text}
     for path, text in stale.items():
         typer.echo(f"{'stale' if check else 'written'}: {path.relative_to(ROOT)}")
