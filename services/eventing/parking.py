@@ -27,6 +27,7 @@ RECORD_OVERHEAD_BYTES = 1_024
 """What a record in a queue takes besides its value, at most: topic, ids, type and path are all short."""
 PAGE_KEYS = 500
 MINUTE = timedelta(minutes=1)
+_LISTED = ("processor", "key", "count", "minutes", "bytes", "since", "first")
 
 
 class ParkingTooFast(Exception):
@@ -130,6 +131,7 @@ def with_records(queue: Document, records: list[Document]) -> Document:
         "count": len(records),
         "minutes": sum(each["minutes"] for each in records),
         "bytes": sum(len(each["value"] or b"") + RECORD_OVERHEAD_BYTES for each in records),
+        "first": {name: told for name, told in records[0].items() if name != "value"},
     }
 
 
@@ -141,6 +143,11 @@ def fits(queue: Document) -> bool:
 async def list_parked(reads: Reads, *, limit: int, after: str = "") -> list[Document]:
     """Queues by id, with their records as they are stored; ``after`` is the last id of the page before."""
     return await reads.find(PARKING, {"_id": {"$gt": after}}, limit=limit)
+
+
+async def list_heads(reads: Reads, *, limit: int, after: str = "") -> list[Document]:
+    """As ``list_parked``, without records but for what the first of them is: a page of whole queues may be too much."""
+    return await reads.find(PARKING, {"_id": {"$gt": after}}, limit=limit, fields=_LISTED)
 
 
 async def show_parked(reads: Reads, each: str) -> Document | None:

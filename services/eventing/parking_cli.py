@@ -10,7 +10,7 @@ import typer
 from rich.console import Console
 from rich.table import Table
 
-from services.eventing.parking import list_parked, show_parked
+from services.eventing.parking import list_heads, show_parked
 from services.eventing.ports import Document, Reads
 
 LIMIT = 50
@@ -55,7 +55,7 @@ def parked_app(open_store: OpenStore) -> typer.Typer:
 
 async def _list(open_store: OpenStore, limit: int, after: str) -> list[Document]:
     async with open_store() as store:
-        return await list_parked(store, limit=limit, after=after)
+        return await list_heads(store, limit=limit, after=after)
 
 
 async def _show(open_store: OpenStore, parked_id: str) -> Document | None:
@@ -65,7 +65,7 @@ async def _show(open_store: OpenStore, parked_id: str) -> Document | None:
 
 def summary_of(queue: Document) -> dict[str, str | int | None]:
     """What the list tells of a key: how much waits, since when, for what flaw, and where that stands in the log."""
-    first = queue["records"][0]
+    first = queue["first"]
     return {
         "id": queue["_id"],
         "since": queue["since"],

@@ -1,4 +1,4 @@
-"""The command line of a service: starts its processes and shows what is parked."""
+"""The command line of a service: starts its processes, and mends what is parked."""
 
 from collections.abc import AsyncIterator, Callable
 from contextlib import AbstractAsyncContextManager, asynccontextmanager
@@ -6,10 +6,12 @@ from typing import Any, NoReturn
 
 import typer
 
+from services.eventing.generations import live
 from services.eventing.parking_cli import parked_app
 from services.eventing.ports import Reads
-from services.runtime.ids import system_randomness
+from services.runtime.ids import SystemIds, system_randomness
 from services.runtime.mongo import MongoStore
+from services.runtime.parked_cli import add_commands, http_client
 from services.runtime.service import KINDS, Kind, Service
 from services.runtime.settings import ServiceSettings, load
 
@@ -19,7 +21,9 @@ def command_line(service: Service[Any], run: Callable[[Service[Any], Kind], NoRe
     tool = typer.Typer(add_completion=False, no_args_is_help=True, help=f"Processes of {service.name}.")
     for kind in KINDS:
         _add_process(tool, service, kind, run)
-    tool.add_typer(parked_app(lambda: _open_store(service)), name="parked")
+    parked = parked_app(lambda: _open_store(service))
+    add_commands(parked, lambda: _own_address(service), SystemIds(), http_client)
+    tool.add_typer(parked, name="parked")
     return tool
 
 
@@ -32,6 +36,12 @@ def _add_process(
     tool.command(kind, help=f"Run the {kind} until SIGTERM or SIGINT.")(start)
 
 
+def _own_address(service: Service[Any]) -> str:
+    """Where the service's API listens on this machine."""
+    settings: ServiceSettings = load(service.settings, f"{service.name} parked")
+    return f"http://127.0.0.1:{settings.api_port}"
+
+
 def _open_store(service: Service[Any]) -> AbstractAsyncContextManager[Reads]:
     settings: ServiceSettings = load(service.settings, f"{service.name} parked")
 
@@ -40,7 +50,7 @@ def _open_store(service: Service[Any]) -> AbstractAsyncContextManager[Reads]:
         uri = settings.mongodb_uri.get_secret_value()
         store = MongoStore.open(uri, settings.database, system_randomness())
         try:
-            yield store
+            yield await live(store)
         finally:
             await store.close()
 

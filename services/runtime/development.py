@@ -39,7 +39,8 @@ ROLES: Final[dict[str, tuple[str, ...]]] = {
     "city": (*_READS, "registry.write", "volunteers.reveal"),
     "province": ("activities.read", "hours.read", "assessment.read"),
     "integrator": (*_READS, "changes.read"),
-    "operator": (*_READS, "changes.read"),
+    "operator": (*_READS, "changes.read", "operations.parking"),
+    "second_operator": (*_READS, "changes.read", "operations.parking"),
     "loader": (
         *_READS,
         *_WRITES,

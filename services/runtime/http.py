@@ -12,7 +12,9 @@ from starlette.middleware.cors import CORSMiddleware
 from starlette.responses import JSONResponse, Response
 from starlette.staticfiles import StaticFiles
 
+from services.contracts.operations import OPERATIONS
 from services.eventing.ports import Ports
+from services.runtime import parking
 from services.runtime.changes import router as changes_router
 from services.runtime.dependencies import dependency_of, get_ports
 from services.runtime.edge import Admission, LargeBodies, Observed
@@ -80,9 +82,11 @@ def build_app(
         "problems": table,
         "metrics": Metrics(service, "api"),
         "deployment_area": settings.deployment_area,
+        parking.EVENTS: OPERATIONS.get(service),  # type: ignore[call-overload]  # any name may be asked for; none has no such routes
     }
     _set_state(app, common, state)
-    for router in (*routers, changes_router):
+    operated = (parking.router,) if service in OPERATIONS else ()
+    for router in (*routers, changes_router, *operated):
         app.include_router(router, max_body_size=settings.body_bytes_max)
     add_operations(app, [ports.store.ping, authenticator.check, *readiness])
     _add_documentation(app)

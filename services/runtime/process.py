@@ -5,14 +5,13 @@ import os
 import platform
 from collections.abc import AsyncIterator, Awaitable, Callable, Coroutine, Iterator, Sequence
 from contextlib import asynccontextmanager, contextmanager
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from datetime import timedelta
 from typing import Any, Final, NoReturn
 
 from pymongo.errors import PyMongoError
 
 from services.contracts.topics import BY_NAME, TOPICS, Topic
-from services.eventing.generations import live
 from services.eventing.log_security import LogRefusedError
 from services.eventing.ports import Ports, StoreAdmin, StoreUnavailableError
 from services.eventing.relay.lease import LEASE, RELAY_ID
@@ -81,7 +80,6 @@ async def _main(service: Service[Any], kind: Kind, settings: ServiceSettings, me
         if can_start:
             if kind == "api":  # the other kinds take over what they own
                 await store.hold(f"api|{platform.node()}|{settings.api_port}")
-            ports = replace(ports, store=await live(store))
             running = Running(service, kind, settings, metrics, ports, stop)
             await {"api": _api, "processor": _processor, "relay": _relay}[kind](running)
 
@@ -107,8 +105,7 @@ async def log_is_ready(service: Service[Any], kind: Kind, settings: ServiceSetti
 
     topics = topics_of(service, kind)
     servers, security = settings.kafka_bootstrap_servers, settings.kafka_security
-    group = service.build_handler().processor if kind == "processor" else None
-    return await reach(servers, security, topics, group=group, within_s=settings.startup_wait_s, stop=stop)
+    return await reach(servers, security, topics, within_s=settings.startup_wait_s, stop=stop)
 
 
 def topics_of(service: Service[Any], kind: Kind) -> tuple[Topic, ...]:

@@ -6,6 +6,7 @@ from typing import Any, Final, Generic, Literal, TypeVar
 
 from fastapi import FastAPI
 
+from services.contracts.operations import OPERATIONS, Operations
 from services.eventing import outbox, processor
 from services.eventing.batch import BatchHandler
 from services.eventing.ports import Index, Ports
@@ -47,6 +48,11 @@ class Service(Generic[S]):
     due_work: Callable[[Ports], Sequence[DueWork]] = _no_due_work
     collections: Sequence[str] = ()
     indexes: Sequence[Index] = ()
+
+    @property
+    def operators(self) -> Operations | None:
+        """The events by which operators mend what is parked; none for what is no service of ours, as in tests."""
+        return next((events for name, events in OPERATIONS.items() if name == self.name), None)
 
     def all_collections(self) -> tuple[str, ...]:
         """Everything that must exist before a transaction runs: none may create a collection."""

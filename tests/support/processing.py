@@ -32,7 +32,9 @@ class Processing:
         self.wiring = wiring
         self.witness = Witness()
         self.publisher = Publisher()
-        self.engine = processor.Engine(self.handler, self.store, SetClock(), self.witness)
+        self.engine = processor.Engine(
+            self.handler, self.store, SetClock(), self.witness, operators=wiring.SERVICE.operators
+        )
         self.log: defaultdict[TopicPartition, list[LogRecord]] = defaultdict(list)
         self.applied: dict[TopicPartition, Position] = {}
 

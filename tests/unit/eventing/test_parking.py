@@ -38,6 +38,7 @@ async def test_a_queue_keeps_what_an_operator_needs() -> None:
     await park_all(store, waiting("a", 7))
     (queue,) = store.documents(PARKING).values()
     (record,) = queue.pop("records")
+    assert queue.pop("first") == {name: told for name, told in record.items() if name != "value"}
     assert queue == {
         "_id": "hours|a",
         "processor": "hours",

@@ -39,6 +39,7 @@ def queue(key: str, *, records: int = 1) -> Document:
         "count": records,
         "minutes": 60 * records,
         "since": "2026-07-01T04:00:00.000000Z",
+        "first": {name: told for name, told in record.items() if name != "value"},
     }
 
 

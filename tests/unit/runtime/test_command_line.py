@@ -41,6 +41,7 @@ QUEUE = {
     "count": 2,
     "minutes": 180,
     "since": "2026-07-01T00:00:00.000000Z",
+    "first": RECORD,
 }
 
 
