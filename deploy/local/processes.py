@@ -202,12 +202,21 @@ class Platform:
             f"{programs}"
         )
 
-    def _program(self, name: str) -> str:
+    def command(self, name: str) -> list[str]:
+        """What starts a process."""
         module = "services.runtime.gateway" if name == GATEWAY else f"services.{name.replace('-', ' ')}"
-        environment = ",".join(f'{key}="{_escaped(value)}"' for key, value in sorted(self.environ.items()))
+        return [sys.executable, "-m", *module.split()]
+
+    def environment(self, name: str) -> Mapping[str, str]:  # noqa: ARG002  # a platform for tests tells each its own
+        """What a process is told."""
+        return self.environ
+
+    def _program(self, name: str) -> str:
+        told = sorted(self.environment(name).items())
+        environment = ",".join(f'{key}="{_escaped(value)}"' for key, value in told)
         return (
             f"[program:{name}]\n"
-            f"command={_escaped(shlex.join(dies_with_us([sys.executable, '-m', *module.split()])))}\n"
+            f"command={_escaped(shlex.join(dies_with_us(self.command(name))))}\n"
             f"directory={_escaped(str(Path.cwd()))}\n"
             f"environment={environment}\n"
             f"autorestart=unexpected\nexitcodes={','.join(map(str, EXIT_CODES_KEPT_DOWN))}\n"

@@ -1,4 +1,4 @@
-"""Real processes are killed and paused under load: nothing acknowledged is lost, nothing is counted twice."""
+"""Real processes are struck in every way under load: nothing acknowledged is lost, nothing is counted twice."""
 
 import json
 import os
@@ -9,11 +9,12 @@ from typing import Final
 
 import pytest
 
-from deploy.local.processes import Platform, running_platform
-from deploy.local.servers import Servers, embedded_servers
-from services.eventing.topics_tool import create_topics
+from deploy.local.servers import Servers
 from tests.support import figures
+from tests.support.chaos import table
+from tests.support.chaos.links import Links
 from tests.support.chaos.plan import Plan, fresh_seed, keep, load, make_plan
+from tests.support.chaos.platform import StruckPlatform, struck_platform
 from tests.support.chaos.run import run
 
 FAULTS: Final = int(os.environ.get("CHAOS_FAULTS") or 10)
@@ -21,6 +22,8 @@ SEED: Final = os.environ.get("CHAOS_SEED")
 PLAN: Final = os.environ.get("CHAOS_PLAN")
 KEEP: Final = os.environ.get("CHAOS_KEEP")
 SECONDS_A_FAULT: Final = 60
+
+Stage = tuple[StruckPlatform, Servers, Links]
 
 pytestmark = pytest.mark.timeout(900 + SECONDS_A_FAULT * FAULTS)
 
@@ -31,21 +34,14 @@ def plan() -> Plan:
 
 
 @pytest.fixture
-def own_servers(tmp_path: Path) -> Iterator[Servers]:
-    """This run's own, whatever the environment names: they are killed."""
-    with embedded_servers(tmp_path / "servers", environ={}) as started:
-        create_topics(started.bootstrap)
+def stage(tmp_path: Path) -> Iterator[Stage]:
+    """This run's own, whatever the environment names: its servers are killed."""
+    with struck_platform(tmp_path) as started:
         yield started
 
 
-@pytest.fixture
-def platform(own_servers: Servers, tmp_path: Path) -> Iterator[Platform]:
-    with running_platform(tmp_path / "platform", own_servers) as started:
-        yield started
-
-
-async def test_nothing_is_lost_or_doubled_whatever_is_killed(
-    plan: Plan, platform: Platform, own_servers: Servers, capsys: pytest.CaptureFixture[str]
+async def test_nothing_is_lost_or_doubled_whatever_goes_wrong(
+    plan: Plan, stage: Stage, capsys: pytest.CaptureFixture[str]
 ) -> None:
     def tell(line: str) -> None:
         with capsys.disabled():  # a run of minutes is watched; and its seed must be known even if it is broken off
@@ -53,12 +49,14 @@ async def test_nothing_is_lost_or_doubled_whatever_is_killed(
             sys.stdout.flush()
 
     tell(f"seed {plan.seed}, {len(plan.faults)} faults")
+    platform = stage[0]
     try:
-        outcome = await run(plan, platform, own_servers, tell)
+        outcome = await run(plan, *stage, tell)
         tell(json.dumps({name: value for name, value in outcome.figures.items() if name != "went"}, indent=1))
         assert not outcome.wrong, "\n".join(outcome.wrong)
     except Exception:
         tell(f"failed; CHAOS_PLAN={keep(plan)} runs it again, logs are in {platform.data_dir / 'logs'}")
         raise
     if KEEP:
-        figures.keep("chaos", f"make chaos FAULTS={len(plan.faults)} SEED={plan.seed}", outcome.figures)
+        command = f"make chaos FAULTS={len(plan.faults)} SEED={plan.seed}"
+        figures.keep("chaos", command, table.with_run(table.kept_figures(), outcome.figures))

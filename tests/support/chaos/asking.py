@@ -9,13 +9,17 @@ from typing import Any, Final, Self
 
 import httpx
 
-from deploy.history.gateway_client import BACK_OFF_FIRST_S, CONNECTIONS_MAX, TRY_AGAIN, Tokens
+from deploy.history.gateway_client import BACK_OFF_FIRST_S, CONNECTIONS_MAX, TRY_AGAIN
+from tests.support.chaos.credentials import Credentials
 
 ANSWER_WITHIN_S: Final = 10.0
 """A client waits no longer, though the command may well be under way: then it is asked twice at a time."""
 BACK_OFF_MAX_S: Final = 2.0
 PATIENCE_S: Final = 240.0
 ACCEPTED: Final = frozenset({200, 201})
+ASK_AGAIN: Final = TRY_AGAIN | {429, 500}
+"""Also who asks too often; and whether a server had a reason to fail is for the judge to say."""
+UNAUTHENTICATED: Final = 401
 REPLAYED: Final = "idempotency-replayed"
 CSV: Final = "text/csv"
 
@@ -56,14 +60,14 @@ class Pace:
     """Lets so many begin a second, evenly."""
 
     def __init__(self, a_second: float) -> None:
-        self._every_s = 1.0 / a_second
+        self.a_second = a_second
         self._next_s = 0.0
 
     async def wait(self) -> None:
         """Returns when it is the caller's turn."""
-        now = asyncio.get_running_loop().time()
-        self._next_s = max(self._next_s, now) + self._every_s
-        await asyncio.sleep(self._next_s - self._every_s - now)
+        now, every_s = asyncio.get_running_loop().time(), 1.0 / self.a_second
+        self._next_s = max(self._next_s, now) + every_s
+        await asyncio.sleep(self._next_s - every_s - now)
 
 
 @dataclass(slots=True)
@@ -71,7 +75,7 @@ class Asking:
     """A client of the one address, an async context manager. ``troubles``: what kept it from an answer, by kind."""
 
     address: str
-    tokens: Tokens
+    tokens: Credentials
     rng: random.Random
     """Only for the jitter of retries."""
     pace: Pace
@@ -109,18 +113,17 @@ class Asking:
         """A command: ``body`` is a list as text, a batch as bytes (which is its own key), anything else JSON."""
         await self.pace.wait()
         kind = CSV if isinstance(body, str) else "application/json"
-        headers = {"content-type": kind, "authorization": f"Bearer {self.tokens.of(role, subject=subject)}"}
+        headers = {"content-type": kind}
         headers |= {"idempotency-key": key} if key else {}
         headers |= {"if-match": if_match} if if_match else {}
-        answer = await self._ask(method, path, headers, _bytes(body), {})
+        answer = await self._ask(method, path, headers, _bytes(body), {}, role, subject)
         self.commands += 1
         self.replayed += REPLAYED in answer.headers
         return answer
 
     async def get(self, path: str, **query: str | int) -> Answer:
         """A question."""
-        headers = {"authorization": f"Bearer {self.tokens.of('loader')}"}
-        return await self._ask("GET", path, headers, None, query)
+        return await self._ask("GET", path, {}, None, query)
 
     async def read(self, path: str, **query: str | int) -> Any:
         """The JSON of a read that must succeed."""
@@ -140,18 +143,29 @@ class Asking:
             after = {"after": page["next"]}
 
     async def _ask(
-        self, method: str, path: str, headers: dict[str, str], content: bytes | None, query: dict[str, str | int]
+        self,
+        method: str,
+        path: str,
+        headers: dict[str, str],
+        content: bytes | None,
+        query: dict[str, str | int],
+        role: str = "loader",
+        subject: str = "",
     ) -> Answer:
         clock = asyncio.get_running_loop().time
         began, wait_s, tries = clock(), BACK_OFF_FIRST_S, 0
         while True:
             tries += 1
+            token = self.tokens.of(role, subject=subject)
+            known = headers | {"authorization": f"Bearer {token}"}
             try:
-                answer = await self._client.request(method, path, headers=headers, content=content, params=query)
+                answer = await self._client.request(method, path, headers=known, content=content, params=query)
             except httpx.TransportError as error:
                 trouble = type(error).__name__
             else:
-                if answer.status_code not in TRY_AGAIN:
+                if answer.status_code == UNAUTHENTICATED:
+                    self.tokens.renew(role, subject=subject)
+                elif answer.status_code not in ASK_AGAIN:
                     self.slowest_s = max(self.slowest_s, clock() - began)
                     return Answer(answer.status_code, answer.headers, answer.content, tries)
                 trouble = str(answer.status_code)

@@ -35,7 +35,15 @@ class Clerks:
 
     async def work(self, rng: random.Random, clerk: int) -> None:
         """Does one thing."""
-        works = (self._register, self._import, self._edit, self._edit, self._edit, self._count_roll, self._found_team)
+        works = (
+            self._register_one,
+            self._import,
+            self._edit,
+            self._edit,
+            self._edit,
+            self._count_roll,
+            self._found_team,
+        )
         await rng.choice(works)(rng, clerk)
 
     def _new_people(self, count: int) -> list[list[str]]:
@@ -46,7 +54,11 @@ class Clerks:
     async def _import(self, rng: random.Random, _clerk: int) -> None:
         await self._commands.take_list("registry", "volunteers", self._new_people(rng.randint(*IMPORTED_ROWS)))
 
-    async def _register(self, _rng: random.Random, _clerk: int) -> None:
+    async def _register_one(self, _rng: random.Random, _clerk: int) -> None:
+        await self.register()
+
+    async def register(self) -> None:
+        """Registers somebody."""
         (row,) = self._new_people(1)
         ask = self._commands.asking.command
         answer = await self._commands.until_known(

@@ -4,7 +4,10 @@ import json
 from collections import Counter
 from dataclasses import dataclass, field
 from fractions import Fraction
-from typing import Any, NamedTuple
+from typing import Any, Final, NamedTuple
+
+POISON: Final = "poison-"
+"""What the keys of records begin with that nobody can decode."""
 
 
 class Appended(NamedTuple):
@@ -22,6 +25,11 @@ class Appended(NamedTuple):
     def data(self) -> Any:
         """What the event says."""
         return json.loads(self.value)["data"]
+
+    @property
+    def is_poison(self) -> bool:
+        """Whether it was made to be parked: no service has said it."""
+        return self.key.startswith(POISON)
 
 
 class Account(NamedTuple):

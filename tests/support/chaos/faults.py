@@ -2,33 +2,34 @@
 
 import asyncio
 import os
+import random
 import signal
-import subprocess
-import sys
 from collections import Counter, defaultdict
 from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager, suppress
-from pathlib import Path
-from typing import Final, NamedTuple
-
-import httpx
+from dataclasses import dataclass
+from typing import Final, NamedTuple, assert_never
 
 from deploy.local.broker import Broker
 from deploy.local.database import Database
-from deploy.local.processes import Platform
-from deploy.local.server_process import free_ports
 from deploy.local.servers import Servers
-from tests.support.chaos.plan import BROKER, HELD_S, Fault, Plan
+from tests.support.chaos import disks
+from tests.support.chaos.appending import append_again, poison
+from tests.support.chaos.asking import Asking
+from tests.support.chaos.links import Links
+from tests.support.chaos.load import Load
+from tests.support.chaos.plan import BROKER, ENDINGS, HELD_S, Fault, Plan, victim
+from tests.support.chaos.platform import StruckPlatform
+from tests.support.chaos.points import arm, clock_file, sprung, trap_file, write_whole
+from tests.support.chaos.spare import Spare
 
 RECOVERS_WITHIN_S: Final = 180.0
 POLL_S: Final = 0.1
-ENDS_WITHIN_S: Final = 5.0
-"""What every process promises after SIGTERM."""
-SPARE_NAME: Final = "spare"
+UNAUTHENTICATED: Final = "401"
 
 
 class NotRecoveredError(Exception):
-    """A victim did not come back."""
+    """A victim did not come back, or never came where it was to be struck."""
 
 
 class Suffered(NamedTuple):
@@ -39,17 +40,34 @@ class Suffered(NamedTuple):
     healed_s: float
 
 
-class Faults:
-    """Brings faults on one platform and its servers."""
+@dataclass(frozen=True, slots=True)
+class Stage:
+    """Everything that faults are brought on."""
 
-    def __init__(self, platform: Platform, servers: Servers) -> None:
-        self._platform = platform
-        self._servers = servers
+    platform: StruckPlatform
+    servers: Servers
+    links: Links
+    load: Load
+    asking: Asking
+
+
+class Faults:
+    """Brings faults on one stage."""
+
+    def __init__(self, stage: Stage, seed: int, tell: Callable[[str], None]) -> None:
+        self._stage = stage
+        self._tell = tell
+        self._platform = stage.platform
+        self._servers = stage.servers
+        self._rng = random.Random(f"faults {seed}")
         self._turns: dict[str, asyncio.Lock] = defaultdict(asyncio.Lock)
         """One fault at a time for each victim: the next begins when it has recovered."""
         self.killed: Counter[str] = Counter()
         self.spares_ended: list[int] = []
-        """Exit codes of the processors that stood in for a paused one."""
+        """Exit codes of the processes that stood in for a paused one."""
+        self.parked = 0
+        """So many records must be parked at the end."""
+        self._poisons = 0
 
     async def carry_out(self, plan: Plan) -> list[Suffered]:
         """All of a plan, each fault at its time; returns when all victims are back."""
@@ -61,27 +79,68 @@ class Faults:
     async def _suffer(self, fault: Fault, began: float) -> Suffered:
         clock = asyncio.get_running_loop().time
         await asyncio.sleep(began + fault.at_s - clock())
-        async with self._turns[fault.target]:
+        async with self._turns[victim(fault)]:
             struck = clock()
             await self._strike(fault)
-            return Suffered(fault, round(struck - began, 2), round(clock() - struck, 2))
+            suffered = Suffered(fault, round(struck - began, 2), round(clock() - struck, 2))
+        at_s, healed_s = suffered.began_s, suffered.healed_s
+        self._tell(f"  {fault.name} {fault.target} at {at_s:.0f} s, healed after {healed_s:.1f} s")
+        return suffered
 
-    async def _strike(self, fault: Fault) -> None:
+    async def _strike(self, fault: Fault) -> None:  # noqa: C901, PLR0912  # a row for each kind
+        target, away_s = fault.target, fault.away_s
         match fault.kind:
             case "kill_api" | "kill_processor" | "kill_relay":
-                await self._kill(fault.target, fault.held)
-            case "kill_database":
-                await self._kill_server(self._servers.databases[fault.target], fault.away_s)
-            case "kill_broker":
-                assert self._servers.broker is not None
-                await self._kill_server(self._servers.broker, fault.away_s)
-            case "pause_processor":
-                await self._pause(fault.target, fault.away_s, fault.held)
+                await self._kill(target, fault.held)
+            case "crash_api" | "crash_processor" | "crash_relay":
+                await self._crash(target, fault.point, fault.passing)
+            case "pause_processor" | "pause_relay":
+                await self._pause(target, away_s, fault.held)
+            case "pause_api":
+                await self._pause_alone(target, away_s)
+            case "kill_database" | "kill_broker":
+                await self._kill_server(self._of(target), away_s)
+            case "full_database" | "full_broker":
+                await disks.fill(self._of(target), away_s)
+            case "slow_database" | "slow_broker":
+                await disks.slow(self._of(target), away_s)
+            case "cut" | "stall":
+                await self._break(fault)
+            case "clock_jump":
+                await self._set_wrong(target, fault.jump_s, away_s)
+            case "duplicates":
+                await asyncio.to_thread(append_again, self._servers.bootstrap, target, self._rng)
+            case "poison":
+                self._poisons += 1
+                self.parked += await asyncio.to_thread(poison, self._servers.bootstrap, self._poisons)
+            case "expired_token":
+                await self._expire()
+            case "overload":
+                await self._stage.load.press(away_s)
+            case "truncated_topic" | "recreated_topic":
+                raise AssertionError(f"{ENDINGS} come when all is judged")
+            case _:
+                assert_never(fault.kind)
+
+    # processes
 
     async def _kill(self, name: str, held: str) -> None:
         process = await self._running(name)
         async with self._standing_still(held):
             os.kill(process, signal.SIGKILL)
+        self.killed[name] += 1
+        await self._ready(name)
+
+    async def _crash(self, name: str, point: str, passing: int) -> None:
+        """Lets a process kill itself at a point."""
+        await self._running(name)
+        trap = trap_file(self._platform.folder, name)
+        arm(trap, point, passing)
+
+        async def has_died() -> int:
+            return sprung(trap).exists()
+
+        await self._until(has_died, f"{name} never came to {point}")
         self.killed[name] += 1
         await self._ready(name)
 
@@ -91,6 +150,59 @@ class Faults:
 
     async def _ready(self, name: str) -> None:
         await asyncio.to_thread(self._platform.wait_ready, name, within_s=RECOVERS_WITHIN_S)
+
+    async def _pause(self, name: str, away_s: float, held: str) -> None:
+        """Stops a processor or relay until another has taken its work over, and lets both meet.
+
+        The paused one goes on as if nothing had happened: what it had in hand must then be refused.
+        """
+        process = await self._running(name)
+        async with self._standing_still(held):
+            os.kill(process, signal.SIGSTOP)
+        try:
+            spare = Spare(self._platform, name)
+            try:
+                await asyncio.sleep(away_s)
+                await self._until(spare.has_taken_over, f"nobody took over from {name}")
+                os.kill(process, signal.SIGCONT)
+                await self._ready(name)
+            finally:
+                self.spares_ended.append(await spare.end())
+        finally:
+            with suppress(ProcessLookupError):
+                os.kill(process, signal.SIGCONT)
+        await self._ready(name)
+
+    async def _pause_alone(self, name: str, away_s: float) -> None:
+        """Stops a process for longer than any client waits."""
+        process = await self._running(name)
+        os.kill(process, signal.SIGSTOP)
+        try:
+            await asyncio.sleep(away_s)
+        finally:
+            with suppress(ProcessLookupError):
+                os.kill(process, signal.SIGCONT)
+        await self._ready(name)
+
+    async def _set_wrong(self, name: str, jump_s: int, away_s: float) -> None:
+        """Lets a process's clock be wrong for a while: it jumps twice."""
+        path = clock_file(self._platform.folder, name)
+        write_whole(path, str(jump_s))
+        try:
+            await asyncio.sleep(away_s)
+        finally:
+            path.unlink()
+        await self._ready(name)
+
+    # servers and links
+
+    def _of(self, name: str) -> Broker | Database:
+        server = self._server(name)
+        assert server is not None
+        return server
+
+    def _server(self, name: str) -> Broker | Database | None:
+        return self._servers.broker if name == BROKER else self._servers.databases.get(name)
 
     async def _kill_server(self, server: Broker | Database, away_s: float) -> None:
         server.kill()
@@ -114,30 +226,28 @@ class Faults:
             if server.is_running:  # another fault may have killed it
                 os.kill(server.pid, signal.SIGCONT)
 
-    def _server(self, name: str) -> Broker | Database | None:
-        return self._servers.broker if name == BROKER else self._servers.databases.get(name)
-
-    async def _pause(self, name: str, away_s: float, held: str) -> None:
-        """Stops a processor until another has taken its partitions over, and lets both meet.
-
-        The paused one goes on as if nothing had happened: what it had in hand must then be refused.
-        """
-        process = await self._running(name)
-        async with self._standing_still(held):
-            os.kill(process, signal.SIGSTOP)
+    async def _break(self, fault: Fault) -> None:
+        """Cuts or stalls what goes between two processes."""
+        links = self._stage.links
+        (links.cut if fault.kind == "cut" else links.stall)(fault.target)
         try:
-            spare = Spare(self._platform, name)
-            try:
-                await asyncio.sleep(away_s)
-                await self._until(spare.is_ready, f"nobody took over from {name}")
-                os.kill(process, signal.SIGCONT)
-                await self._ready(name)
-            finally:
-                self.spares_ended.append(await spare.end())
+            await asyncio.sleep(fault.away_s)
         finally:
-            with suppress(ProcessLookupError):
-                os.kill(process, signal.SIGCONT)
-        await self._ready(name)
+            links.heal(fault.target)
+        await self._ready(victim(fault))
+
+    # clients
+
+    async def _expire(self) -> None:
+        """Lets all tokens be of yesterday; returns when a client was told so."""
+        asking = self._stage.asking
+        before = asking.troubles[UNAUTHENTICATED]
+        asking.tokens.expire()
+
+        async def was_told() -> int:
+            return asking.troubles[UNAUTHENTICATED] - before
+
+        await self._until(was_told, "nobody minds an expired token")
 
     async def _until(self, look: Callable[[], Awaitable[int]], problem: str) -> int:
         """What ``look`` finds, once that is not nought."""
@@ -148,38 +258,3 @@ class Faults:
                 raise NotRecoveredError(problem)
             await asyncio.sleep(POLL_S)
         return found
-
-
-class Spare:
-    """A second processor of a service, beside those that supervisord keeps."""
-
-    def __init__(self, platform: Platform, name: str) -> None:
-        service, _, kind = name.partition("-")
-        (port,) = free_ports(1)
-        self._url = f"http://127.0.0.1:{port}"
-        environment = {**os.environ, **platform.environ, f"{service.upper()}_{kind.upper()}_PORT": str(port)}
-        with Path(platform.data_dir / "logs" / f"{name}-{SPARE_NAME}.log").open("ab") as log:
-            self._process = subprocess.Popen(
-                [sys.executable, "-m", f"services.{service}", kind],
-                env=environment,
-                stdout=log,
-                stderr=subprocess.STDOUT,
-            )
-
-    async def is_ready(self) -> int:
-        """Whether it holds its share of the partitions."""
-        assert self._process.poll() is None, "the spare processor ended by itself"
-        try:
-            async with httpx.AsyncClient(trust_env=False) as client:
-                return int((await client.get(f"{self._url}/readyz")).status_code == httpx.codes.OK)
-        except httpx.TransportError:
-            return 0
-
-    async def end(self) -> int:
-        """Tells it to end; its exit code. It is killed if it does not keep its promise."""
-        self._process.terminate()
-        try:
-            return await asyncio.to_thread(self._process.wait, 2 * ENDS_WITHIN_S)
-        except subprocess.TimeoutExpired:
-            self._process.kill()
-            return await asyncio.to_thread(self._process.wait)

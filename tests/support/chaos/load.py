@@ -16,6 +16,9 @@ COMMANDS_A_SECOND: Final = 20.0
 PEOPLE_FIRST: Final = 200
 VISITORS: Final = 16
 """Clients that carry out visits at a time; one that waits for an answer does nothing else."""
+TIMES_AS_MUCH: Final = 50
+"""Of its pace, when it presses: a thousand commands a second."""
+CLIENTS_MORE: Final = 48
 GUESTS: Final[dict[Purpose, int]] = {"now": 45, "past": 25, "old": 12, "night": 12}
 """People who come to each session of a purpose."""
 
@@ -33,6 +36,23 @@ class Load:
         self._planning = asyncio.Lock()
         self._waves = 0
         self._stop = asyncio.Event()
+
+    async def press(self, seconds: float) -> None:
+        """Asks more than the platform can do for a while, with many more clients; returns when all are answered."""
+        pace, clock = self._commands.asking.pace, asyncio.get_running_loop().time
+        before, end = pace.a_second, clock() + seconds
+        pace.a_second = before * TIMES_AS_MUCH
+
+        async def register() -> None:
+            while clock() < end:
+                await self._clerks.register()
+
+        try:
+            async with asyncio.TaskGroup() as group:
+                for _ in range(CLIENTS_MORE):
+                    group.create_task(register())
+        finally:
+            pace.a_second = before
 
     async def prepare(self, people: int = PEOPLE_FIRST) -> None:
         """What must be there before anybody can come."""

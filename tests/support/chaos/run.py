@@ -11,7 +11,6 @@ from typing import Any, Final
 import httpx
 
 from deploy.history.catch_up import CatchUp
-from deploy.history.gateway_client import Tokens
 from deploy.local.processes import GATEWAY, PROCESSES, Platform
 from deploy.local.processes import KINDS as KINDS_OF
 from deploy.local.servers import SERVICES, Servers
@@ -19,11 +18,15 @@ from services.contracts.topics import TOPICS
 from services.runtime import metrics
 from tests.support.chaos.asking import Asking, Pace
 from tests.support.chaos.commands import Commands
+from tests.support.chaos.credentials import Credentials
+from tests.support.chaos.endings import end_with
 from tests.support.chaos.evidence import Evidence
-from tests.support.chaos.faults import Faults, Suffered
+from tests.support.chaos.faults import Faults, Stage, Suffered
 from tests.support.chaos.judge import judge
+from tests.support.chaos.links import Links
 from tests.support.chaos.load import COMMANDS_A_SECOND, Load
-from tests.support.chaos.plan import KINDS, Plan
+from tests.support.chaos.plan import EVERY_CARD, Plan
+from tests.support.chaos.platform import StruckPlatform
 from tests.support.chaos.reading import (
     read_committed,
     read_ended,
@@ -35,6 +38,7 @@ from tests.support.chaos.reading import (
 from tests.support.chaos.record import Record
 from tests.support.chaos.stopping import faults_of_stops, stop_all
 from tests.support.chaos.streams import faults_of_positions, repeats
+from tests.support.chaos.table import row_name
 from tests.support.chaos.tally import Tally, counters
 from tests.support.chaos.town import SHANGHAI, real_now
 
@@ -64,23 +68,23 @@ class Outcome:
     figures: dict[str, Any]
 
 
-async def run(plan: Plan, platform: Platform, servers: Servers, tell: Tell = lambda _: None) -> Outcome:
-    """Runs a plan on a fresh platform."""
+async def run(
+    plan: Plan, platform: StruckPlatform, servers: Servers, links: Links, tell: Tell = lambda _: None
+) -> Outcome:
+    """Runs a plan on a fresh platform, whose processes have all ended at the end."""
     clock = asyncio.get_running_loop().time
     rng = random.Random(f"load {plan.seed}")
     record, tally, began = Record(), Tally(), clock()
-    tokens = Tokens(platform.data_dir / "development-key.pem")
-    faults = Faults(platform, servers)
+    tokens = Credentials(platform.data_dir / "development-key.pem")
     async with (
         Asking(platform.gateway, tokens, random.Random(plan.seed), Pace(COMMANDS_A_SECOND)) as asking,
         _watching(platform, tally),
     ):
         load = Load(Commands(asking, record, rng), rng)
+        faults = Faults(Stage(platform, servers, links, load, asking), plan.seed, tell)
         await load.prepare()
         tell(f"town founded after {clock() - began:.0f} s")
         suffered = await _under_load(load, faults, plan)
-        for each in suffered:
-            tell(f"  {each.fault.kind} {each.fault.target} at {each.began_s:.0f} s, healed after {each.healed_s:.1f} s")
         tell(f"all faults over after {clock() - began:.0f} s, {asking.commands} commands answered")
         await _caught_up(platform, servers)
         tell(f"caught up after {clock() - began:.0f} s")
@@ -88,9 +92,24 @@ async def run(plan: Plan, platform: Platform, servers: Servers, tell: Tell = lam
         evidence = await read_services(asking, record, period)
         await asyncio.to_thread(_read_operators, evidence, platform, servers)
     stops = await stop_all(platform)
-    wrong = judge(record, evidence, as_of=real_now(), period=period, killed=faults.killed)
-    wrong += [f"ended: a spare processor with {code}" for code in faults.spares_ended if code != 0]
+    full = {each.fault.target for each in suffered if each.fault.kind == "full_database"}
+    wrong = judge(
+        record,
+        evidence,
+        as_of=real_now(),
+        period=period,
+        killed=faults.killed,
+        parked=faults.parked,
+        may_fail=full,
+    )
+    wrong += [f"ended: a spare process with {code}" for code in faults.spares_ended if code != 0]
+    wrong += [f"answer: 500, {asking.troubles['500']} times"] if asking.troubles["500"] and not full else []
     wrong += faults_of_stops(stops)
+    for ending in plan.endings:
+        began_s = clock()
+        wrong += await end_with(ending, platform, servers, plan.seed)
+        suffered.append(Suffered(ending, round(began_s - began, 2), round(clock() - began_s, 2)))
+        tell(f"  {ending.name} {ending.target}: stopped after {suffered[-1].healed_s:.1f} s")
     tell(f"judged after {clock() - began:.0f} s: {len(wrong)} faults found")
     figures = _figures(plan, suffered, record, evidence, asking, tally)
     slowest = {kind: max(each.seconds for each in stops if each.name.endswith(kind)) for kind in (*KINDS_OF, GATEWAY)}
@@ -181,7 +200,7 @@ def _figures(
         "seed": plan.seed,
         "faults": dict(_by_kind(suffered)),
         "went": [
-            {"at_s": each.began_s, "kind": each.fault.kind, "target": each.fault.target, "healed_s": each.healed_s}
+            {"at_s": each.began_s, "kind": each.fault.name, "target": each.fault.target, "healed_s": each.healed_s}
             for each in suffered
         ],
         "commands": asking.commands,
@@ -200,8 +219,8 @@ def _figures(
 
 
 def _by_kind(suffered: list[Suffered]) -> Iterator[tuple[str, dict[str, float]]]:
-    """Of each kind how many were survived, and the longest that one of them took to heal."""
-    for kind in KINDS:
-        healed = [each.healed_s for each in suffered if each.fault.kind == kind]
+    """Of each kind and point how many were survived, and the longest that one of them took to heal."""
+    for card in EVERY_CARD:
+        healed = [each.healed_s for each in suffered if each.fault.card == card]
         if healed:
-            yield kind, {"survived": len(healed), "slowest_s": max(healed)}
+            yield row_name(card), {"survived": len(healed), "slowest_s": max(healed)}

@@ -35,6 +35,8 @@ class Scene:
     record: Record = field(default_factory=Record)
     evidence: Evidence = field(default_factory=Evidence)
     killed: dict[str, int] = field(default_factory=dict)
+    parked: int = 0
+    may_fail: set[str] = field(default_factory=set)
 
     def publish(self, topic: str, key: str, event_type: str, /, **data: Any) -> None:
         """Puts an event into its topic and into its owner's feed."""
@@ -68,7 +70,15 @@ class Scene:
 
     def faults(self) -> set[str]:
         """The codes of what the judge finds."""
-        found = judge(self.record, self.evidence, as_of=AS_OF, period=PERIOD, killed=self.killed)
+        found = judge(
+            self.record,
+            self.evidence,
+            as_of=AS_OF,
+            period=PERIOD,
+            killed=self.killed,
+            parked=self.parked,
+            may_fail=self.may_fail,
+        )
         return {fault.partition(":")[0] for fault in found}
 
 

@@ -50,7 +50,7 @@ def faults_of_feed(service: str, feed: Sequence[Any], topics: dict[str, list[App
     published: dict[str, tuple[str, Appended]] = {}
     for topic, records in topics.items():
         if topic.startswith(f"{service}."):
-            published |= {each.id: (topic, each) for each in first_ones(records)}
+            published |= {each.id: (topic, each) for each in first_ones(records) if not each.is_poison}
     counts = Counter(event["id"] for event in feed)
     yield from (f"feed_double: {service} has {each} {n} times" for each, n in counts.items() if n > 1)
     yield from (f"feed_unpublished: {service} has {each}, no topic has" for each in counts.keys() - published.keys())

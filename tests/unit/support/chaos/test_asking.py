@@ -7,8 +7,8 @@ from pathlib import Path
 import httpx
 import pytest
 
-from deploy.history.gateway_client import Tokens
 from tests.support.chaos.asking import Asking, NeverAnsweredError, Pace
+from tests.support.chaos.credentials import Credentials
 
 Step = Callable[[httpx.Request], httpx.Response]
 
@@ -42,7 +42,7 @@ def asking(asked: list[httpx.Request], tmp_path: Path) -> Callable[..., Asking]:
 
         return Asking(
             "http://gateway",
-            Tokens(tmp_path / "key.pem"),
+            Credentials(tmp_path / "key.pem"),
             random.Random(1),
             Pace(1000),
             httpx.MockTransport(handle),
@@ -64,14 +64,36 @@ async def test_an_unanswered_command_is_asked_again_with_the_same_key_and_body(
     assert client.troubles == {"ReadError": 1, "502": 1, "503": 1, "504": 1}
 
 
-@pytest.mark.parametrize("status", [409, 422, 500])
-async def test_a_refusal_and_a_broken_service_are_answers_for_good(
+@pytest.mark.parametrize("status", [409, 422])
+async def test_a_refusal_is_an_answer_for_good(
     status: int, asking: Callable[..., Asking], asked: list[httpx.Request]
 ) -> None:
     async with asking(answers(status, code="session_full")) as client:
         answer = await client.command("/x", {}, key="one")
     assert (answer.is_accepted, answer.status, answer.code) == (False, status, "session_full")
     assert len(asked) == 1
+
+
+async def test_a_service_that_fails_is_asked_again_and_that_is_counted(asking: Callable[..., Asking]) -> None:
+    client = asking(answers(500), answers(201, id="1"))
+    async with client:
+        answer = await client.command("/x", {}, key="one")
+    assert answer.is_accepted
+    assert client.troubles == {"500": 1}
+
+
+async def test_an_expired_token_is_fetched_anew_and_the_command_keeps_its_key(
+    asking: Callable[..., Asking], asked: list[httpx.Request]
+) -> None:
+    client = asking(answers(200), answers(401, code="token_expired"), answers(200))
+    async with client:
+        await client.command("/x", {}, key="one")
+        client.tokens.expire()
+        answer = await client.command("/x", {}, key="two")
+    assert answer.is_accepted
+    assert [request.headers["idempotency-key"] for request in asked] == ["one", "two", "two"]
+    assert len({request.headers["authorization"] for request in asked}) == 3
+    assert client.troubles == {"401": 1}
 
 
 async def test_what_is_never_answered_is_a_failure(asking: Callable[..., Asking]) -> None:

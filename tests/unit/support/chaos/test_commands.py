@@ -10,9 +10,9 @@ from typing import Any
 import httpx
 import pytest
 
-from deploy.history.gateway_client import Tokens
 from tests.support.chaos.asking import Answer, Asking, Pace
 from tests.support.chaos.commands import Commands, NeverKnownError
+from tests.support.chaos.credentials import Credentials
 from tests.support.chaos.record import Record
 from tests.support.chaos.town import person_row
 
@@ -42,7 +42,7 @@ def commands(keys: list[str], tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -
             status, body = next(todo)
             return httpx.Response(status, json=body)
 
-        tokens, transport = Tokens(tmp_path / "key.pem"), httpx.MockTransport(handle)
+        tokens, transport = Credentials(tmp_path / "key.pem"), httpx.MockTransport(handle)
         async with Asking("http://gateway", tokens, random.Random(1), Pace(1000), transport) as asking:
             yield Commands(asking, Record(), random.Random(1))
 
@@ -68,7 +68,7 @@ async def test_a_refusal_that_may_be_is_no_fault(commands: Make) -> None:
     assert made.record.wrong == []
 
 
-@pytest.mark.parametrize("reply", [(409, {"code": "already_checked_in"}), (500, {"code": "internal_error"})])
+@pytest.mark.parametrize("reply", [(409, {"code": "already_checked_in"}), (404, {"code": "not_found"})])
 async def test_a_refusal_that_nobody_expects_is_a_fault(reply: Reply, commands: Make) -> None:
     async with commands(reply) as made:
         assert await ask(made) is None

@@ -5,7 +5,7 @@ from typing import Any
 
 import pytest
 
-from tests.support.chaos.evidence import Account, Total
+from tests.support.chaos.evidence import Account, Appended, Total
 from tests.support.chaos.scene import (
     ANNA,
     AT_HOME,
@@ -181,7 +181,25 @@ def test_a_process_that_ended_unasked_is_seen(scene: Scene) -> None:
     assert scene.faults() == {"ended"}
 
 
+def test_a_process_whose_database_failed_may_end_for_that_and_no_other(scene: Scene) -> None:
+    scene.may_fail = {"hours"}
+    scene.evidence.ended["hours-processor exit status 75"] = 1
+    assert scene.faults() == set()
+    scene.evidence.ended["registry-processor exit status 75"] = 1
+    assert scene.faults() == {"ended"}
+
+
 def test_a_record_that_was_put_aside_is_seen(scene: Scene) -> None:
+    scene.evidence.parked = 1
+    assert scene.faults() == {"parked"}
+
+
+def test_poison_is_nobodys_fact_and_must_be_parked_once_by_each(scene: Scene) -> None:
+    made = Appended(1, 0, "poison-1", 1, "poison-1", CHECKED_IN, b"no event")
+    scene.append(ATTENDANCE, made)
+    scene.parked = 2
+    scene.evidence.parked = 2
+    assert scene.faults() == set()
     scene.evidence.parked = 1
     assert scene.faults() == {"parked"}
 
