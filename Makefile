@@ -8,7 +8,7 @@ FAST   := tests/unit tests/contract tests/property
 # What can be said on the command line; an empty seed is a fresh one, and is printed.
 RUNS   ?= 300
 SEED   ?=
-FAULTS ?= 10
+FAULTS ?= 100
 ROLE   ?= clerk
 AREA   ?= 3408
 SERVICE ?= hours
@@ -37,7 +37,7 @@ test: check prepare ## Run every check and test, as CI does (under 20 minutes)
 	$(PYTEST) -n 2 $(FAST)
 	$(PYTEST) tests/simulation
 	$(PYTEST) tests/integration tests/e2e
-	$(PYTEST) tests/chaos
+	CHAOS_FAULTS=10 $(PYTEST) tests/chaos
 
 check: setup ## Check format, lint, types, import rules, generated files, secrets and known vulnerabilities
 	$(BIN)/ruff format --check .
@@ -53,8 +53,9 @@ unit: setup ## Run the tests that need no servers, the simulation excepted
 sim: setup ## Simulate the system under faults: make sim RUNS=10000 SEED=8841
 	$(BIN)/python -m tests.simulation --runs $(RUNS) $(if $(SEED),--seed $(SEED))
 
-chaos: setup prepare ## Kill real processes under load: make chaos FAULTS=50 SEED=7
-	$(PYTEST) tests/chaos
+chaos: setup prepare ## Strike real processes under load: make chaos FAULTS=50 SEED=7
+	CHAOS_KEEP=1 $(PYTEST) tests/chaos
+	$(BIN)/python -m tests.support.chaos.table
 
 bench: setup prepare ## Measure what things cost; figures go to docs/
 	$(PYTEST) -s tests/bench
@@ -74,6 +75,8 @@ generate: setup ## Write schemas, AsyncAPI, OpenAPI and the event catalogue anew
 lock: setup ## Write requirements.lock anew from pyproject.toml (add UPGRADE=--upgrade)
 	$(BIN)/uv pip compile pyproject.toml --group dev --universal --generate-hashes \
 		--no-emit-index-url --no-header --quiet $(UPGRADE) --output-file requirements.lock
+	$(BIN)/uv pip compile pyproject.toml --universal --generate-hashes --constraint requirements.lock \
+		--no-emit-index-url --no-annotate --no-header --quiet --output-file deploy/requirements.lock
 
 clean: ## Remove what tools and runs made, the virtual environment excepted
 	rm -rf .local build htmlcov .coverage .hypothesis .mypy_cache .pytest_cache .ruff_cache .import_linter_cache

@@ -222,7 +222,7 @@ def _grafana() -> Service:
         "secrets": ["grafana_admin_password"],
         "volumes": [
             f"{observability}/provisioning:/etc/grafana/provisioning:ro",
-            f"{observability}/dashboards:/var/lib/grafana/dashboards:ro",
+            f"{observability}/dashboards:/etc/grafana/dashboards:ro",
             "grafana:/var/lib/grafana",
         ],
         "ports": ["${GRAFANA_BIND:-127.0.0.1}:${GRAFANA_PORT:-3000}:3000"],

@@ -3,10 +3,11 @@
 from pathlib import Path
 from typing import Annotated, Final
 
-from pydantic import Field
-from pydantic_settings import BaseSettings, SettingsConfigDict
+from pydantic import Field, SecretStr
+from pydantic_settings import BaseSettings, EnvSettingsSource, PydanticBaseSettingsSource, SettingsConfigDict
 
 from services.contracts.topics import SERVICES
+from services.runtime.secret_files import SecretFileSource
 from services.runtime.settings import MongoUri, Port
 
 KEEP_BACKUPS: Final = 14
@@ -34,8 +35,22 @@ class BackupSettings(BaseSettings):
 class _Database(BaseSettings):
     model_config = SettingsConfigDict(frozen=True, extra="ignore")
 
-    mongodb_uri: MongoUri | None = None
+    mongodb_uri: MongoUri = SecretStr("mongodb://")
+    """As it stands here: none was given."""
     mongodb_database: str | None = None
+
+    @classmethod
+    def settings_customise_sources(
+        cls,
+        settings_cls: type[BaseSettings],
+        init_settings: PydanticBaseSettingsSource,  # noqa: ARG003 - pydantic-settings' signature
+        env_settings: PydanticBaseSettingsSource,
+        dotenv_settings: PydanticBaseSettingsSource,  # noqa: ARG003
+        file_secret_settings: PydanticBaseSettingsSource,  # noqa: ARG003
+    ) -> tuple[PydanticBaseSettingsSource, ...]:
+        """The variables, then the files that they name."""
+        assert isinstance(env_settings, EnvSettingsSource)
+        return env_settings, SecretFileSource(settings_cls, env_settings.env_prefix)
 
 
 class DatabaseMissingError(Exception):
@@ -48,7 +63,8 @@ def database_of(service: str) -> tuple[str, str]:
     Raises ``DatabaseMissingError``.
     """
     own, common = _Database(_env_prefix=f"{service.upper()}_"), _Database()
-    uri = own.mongodb_uri or common.mongodb_uri
+    given = (each.mongodb_uri.get_secret_value() for each in (own, common) if "mongodb_uri" in each.model_fields_set)
+    uri = next(given, None)
     if uri is None:
-        raise DatabaseMissingError(f"set {service.upper()}_MONGODB_URI or MONGODB_URI")
-    return uri.get_secret_value(), own.mongodb_database or common.mongodb_database or service
+        raise DatabaseMissingError(f"set {service.upper()}_MONGODB_URI or MONGODB_URI, or either with _FILE")
+    return uri, own.mongodb_database or common.mongodb_database or service
