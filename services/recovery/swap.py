@@ -53,7 +53,7 @@ async def swap(builder: Builder, projection: Projection, base: Store, generation
 def _refuse(verdict: Verdict, projection: Projection, *, accept: bool) -> None:
     owned = [each for each in verdict.differences if each.collection in projection.records]
     if owned or verdict.disordered:
-        raise SwapRefusedError("records differ, not only what is made of them: restore them (docs/runbooks/restore.md)")
+        raise SwapRefusedError("records differ, not only what is made of them: restore them (docs/restore.md)")
     if verdict.wrong and not accept:
         raise SwapRefusedError("the generations differ: look at them, then swap with --accept-differences")
 

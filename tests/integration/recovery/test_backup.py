@@ -20,6 +20,7 @@ from services.recovery.backup import take_backup
 from services.recovery.files import BackupBrokenError
 from services.runtime.mongo_commands import open_client
 from services.runtime.vault import KEY_VAULT, MongoVault
+from tests.support.documented_commands import commands_of
 from tests.support.ports import SetClock
 
 DATABASE = "recovery_backup"
@@ -174,6 +175,10 @@ async def test_the_commands_back_up_list_verify_erase_and_keep_two(
     done = run(tmp_path, uri, "erase", "v-2")
     assert done.stdout == "1 key destroyed in the database, 2 in backups\n", done.stderr
     assert run(tmp_path, uri, "verify").returncode == 0
+    assert run(tmp_path, uri, "prune").stdout == "", "nothing is beyond what is kept"
+    once = {f"python -m services.recovery {word}" for word in ("backup", "list", "verify", "prune")}
+    always, erasing = "python -m services.recovery run", 'python -m services.recovery erase "$VOLUNTEER"'
+    assert commands_of("backup.md") == {*once, always, erasing}, "e2e runs the one that goes on"
     assert await vault.open({"v-2": {}}) == {}
 
 
