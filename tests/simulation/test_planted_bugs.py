@@ -8,6 +8,7 @@ import pytest
 from services.eventing import inbox, outbox, positions
 from services.eventing.facts import Fact
 from services.eventing.incoming import Incoming
+from services.eventing.operations import Operator
 from services.eventing.ports import Document, TopicPartition, Transaction
 from services.eventing.positions import Position, PositionMoved
 from services.eventing.processor import Engine
@@ -107,6 +108,33 @@ def parked_is_overtaken(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(Engine, "_sort", sort)
 
 
+def redrive_forgets_the_flag(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A queue is empty and gone, and its key waits for ever."""
+    real = inbox.after_operation
+    kept: Any = lambda document, sent, **_: real(document, sent, parked=True)  # noqa: E731 - as short as the bug
+    monkeypatch.setattr("services.eventing.processor.after_operation", kept)
+
+
+def redrive_drains_backwards(monkeypatch: pytest.MonkeyPatch) -> None:
+    """What came last is applied first."""
+    real = Operator._redrive
+
+    async def redrive(self: Operator, tx: Transaction, queue: Document) -> Any:
+        return await real(self, tx, {**queue, "records": queue["records"][::-1]})
+
+    monkeypatch.setattr(Operator, "_redrive", redrive)
+
+
+def redrive_keeps_what_it_applied(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A redrive that ended at a failing record leaves those before it in the queue, to be applied again."""
+    real = Operator._keep
+
+    async def keep(self: Operator, tx: Transaction, queue: Document, records: list[Document], *more: Any) -> Any:
+        return await real(self, tx, queue, queue["records"] if records and more else records, *more)
+
+    monkeypatch.setattr(Operator, "_keep", keep)
+
+
 def stale_leader_marks(monkeypatch: pytest.MonkeyPatch) -> None:
     """A relay whose epoch is over does not notice."""
     monkeypatch.setattr(lease.LeaseGuard, "check", lambda self, document: None)
@@ -158,6 +186,9 @@ BUGS: Final[dict[str, tuple[str, Plant]]] = {
     "no_sequence_check": ("eventing", no_sequence_check),
     "scan_order": ("eventing", _relay(ScanOrderRelay)),
     "parked_is_overtaken": ("eventing", parked_is_overtaken),
+    "redrive_forgets_the_flag": ("eventing", redrive_forgets_the_flag),
+    "redrive_drains_backwards": ("eventing", redrive_drains_backwards),
+    "redrive_keeps_what_it_applied": ("eventing", redrive_keeps_what_it_applied),
     "stale_leader_marks": ("eventing", stale_leader_marks),
     "local_reads": ("eventing", reads_what_no_majority_holds),
     "position_read_before": ("eventing", position_read_before_the_transaction),

@@ -29,6 +29,7 @@ COVERED: Final = frozenset(
         *("crash", "stop", "pause", "skew", "cut", "failover", "broker_down", "expel", "restart"),
         *("conflict", "commit_unknown", "rolled_back", "duplicate_absorbed", "position_moved", "published_again"),
         *("parked_decision_failed", "parked_undeclared_type", "parked_behind", "due"),
+        *("repair_done", "discard_done", "redrive_done", "redrive_still_failing"),
     }
 )
 """What a whole campaign must have gone through: faults that never bite prove nothing."""

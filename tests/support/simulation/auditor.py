@@ -78,11 +78,13 @@ class Auditor:
         self._check_lease(service, after)
         self._check_outbox(name, service, after)
         by_processor = any(collection == POSITIONS for collection, _ in after)
+        operated = any(collection == POSITIONS and ".operations|" in each for collection, each in after)
         for place, document in after.items():
             before = service.documents.get(place)
-            self._check_document(name, place, before, document)
+            self._check_document(name, place, before, document, operated=operated)
             if document is not None and "inbox" in document:
-                self._check_inbox(service, after, place, before, document, by_processor=by_processor)
+                applying = by_processor and not operated
+                self._check_inbox(service, after, place, before, document, by_processor=applying)
         for place, document in after.items():
             if document is None:
                 service.documents.pop(place, None)
@@ -165,12 +167,16 @@ class Auditor:
             self._fail("marked_by_stale_leader", f"epoch {row['epoch']} in {service.epoch}")
         service.change = row["change_to"]
 
-    def _check_document(self, name: str, place: Place, before: Document | None, after: Document | None) -> None:
+    def _check_document(
+        self, name: str, place: Place, before: Document | None, after: Document | None, *, operated: bool
+    ) -> None:
         collection = place[0]
         if before is not None and (name, collection) in self._append_only:
             self._fail("append_only", f"{name}.{collection} {place[1]} was rewritten")
         if collection == POSITIONS:
             self._check_position(place[1], before, after)
+        elif collection == PARKING and operated:
+            self._check_operation(place[1], before, after)
         elif collection == PARKING:
             self._check_queue(place[1], before, after)
         elif collection == STREAMS and after is not None:
@@ -206,6 +212,19 @@ class Auditor:
             last[record["topic"]] = record["offset"]
         return None
 
+    def _check_operation(self, each: str, before: Document | None, after: Document | None) -> None:
+        """What operators ask for takes records from the front, or one record, or changes one; none moves or comes."""
+        if before is None:
+            return self._fail("operation_on_nothing", each)
+        old = [record["offset"] for record in before["records"]]
+        new = [record["offset"] for record in after["records"]] if after is not None else []
+        if after is not None and not new:
+            return self._fail("queue_empty", each)
+        without_one = any(new == old[:place] + old[place + 1 :] for place in range(len(old)))
+        if new != old[len(old) - len(new) :] and not without_one:
+            return self._fail("operation_order", f"{each}: {old} became {new}")
+        return None
+
     def _check_inbox(
         self,
         service: Service,
@@ -227,7 +246,7 @@ class Auditor:
         for topic, sequence in inbox["sent"].items():
             if sequence != self.head((topic, key)):
                 self._fail("sent_counter", f"{place}: {topic} {sequence}, sent {self.head((topic, key))}")
-        if old["parked"] and not inbox["parked"]:
+        if old["parked"] and not inbox["parked"] and any(self._queued(service, after, key)):
             self._fail("unparked", str(place))
         if inbox["parked"] and not any(self._queued(service, after, key)):
             self._fail("parked_without_queue", str(place))
@@ -235,8 +254,11 @@ class Auditor:
             self._fail("parked_overtaken", f"{place} changed while its records wait")
 
     def _queued(self, service: Service, after: Mapping[Place, Document | None], key: str) -> list[bool]:
-        queues = (*after.items(), *service.documents.items())
-        return [True for (collection, _), queue in queues if collection == PARKING and queue and queue["key"] == key]
+        parked = {each for collection, each in (*after, *service.documents) if collection == PARKING}
+        queues = [
+            after.get((PARKING, each), service.documents.get((PARKING, each))) for each in parked
+        ]  # deletions win
+        return [True for queue in queues if queue is not None and queue["key"] == key]
 
     # the end
 

@@ -9,15 +9,20 @@ from typing import Any, Final, NamedTuple
 import msgspec
 from starlette.responses import Response
 
+from services.contracts import operations
+from services.contracts.codec import decode
 from services.contracts.hours import TIMEOUTS
-from services.contracts.ids import ActorId
+from services.contracts.ids import ActorId, EventId
 from services.contracts.registry import VOLUNTEERS
 from services.eventing.facts import derived_id
-from services.eventing.ports import Ports
+from services.eventing.operations import EXECUTED_RULE, REQUESTS, refusal_at, request_document
+from services.eventing.parking import parked_id
+from services.eventing.ports import Ports, Transaction
 from services.eventing.processor import Engine
 from services.eventing.relay.loop import run_relay
 from services.runtime.auth import Caller
 from services.runtime.commands import Command as RuntimeCommand
+from services.runtime.outcomes import Accepted, Outcome, Refusal
 from services.runtime.problems import ProblemTable
 from tests.support.simulation import plan as plans
 from tests.support.simulation import tiny
@@ -40,7 +45,12 @@ PROBLEMS: Final = ProblemTable(tiny.PROBLEMS)
 CALLER: Final = Caller(ActorId("client"), "client", frozenset(), "*")
 
 
-CONSUMERS: Final = (Consumer(ADDING, tiny.AddingHandler()), Consumer(TOTALS, tiny.TotalsHandler()))
+OPERATIONS: Final = operations.OPERATIONS["hours"]
+CONSUMERS: Final = (Consumer(ADDING, tiny.AddingHandler(), OPERATIONS), Consumer(TOTALS, tiny.TotalsHandler()))
+MENDED: Final = 12
+"""What an operator puts in for an amount that cannot be decided."""
+MENDS: Final = (1, 5)
+MENDS_UNTIL_S: Final = 28.0
 SETTLED: Final = (200, 422)
 
 
@@ -88,13 +98,35 @@ class EventingWorld(World):
         )
 
     async def _processor(self, life: Life) -> None:
-        handler = next(each.handler for each in CONSUMERS if each.service == life.spec.service)
-        engine = Engine(handler, life.ports.store, life.ports.wall, self.observer)
+        consumer = next(each for each in CONSUMERS if each.service == life.spec.service)
+        engine = Engine(
+            consumer.handler, life.ports.store, life.ports.wall, self.observer, operators=consumer.operators
+        )
         await SimulatedWorker(
             engine, self.broker, life.ports, self.observer, member=life.name, stopping=life.stopping
         ).run()
 
     async def carry_out(self, command: Command) -> None:
+        if command.kind == "mend":
+            await self._mend(command)
+        else:
+            await self._give(command)
+
+    async def _mend(self, command: Command) -> None:
+        """An operator asks something of a key's queue, if there is one."""
+        api = int(command.id[-1]) % 2
+        while True:
+            api = 1 - api
+            try:
+                response = await self.ask(f"{ADDING}.relay{api}", lambda life: _mend(life.ports, command))
+            except Unanswered:
+                continue
+            if response.status_code in (*SETTLED, 404):
+                self.coverage[f"mend_{response.status_code}"] += 1
+                return
+            await asyncio.sleep(TRY_AGAIN_S)
+
+    async def _give(self, command: Command) -> None:
         api = int(command.id[-1]) % 2
         while True:
             api = 1 - api
@@ -120,22 +152,49 @@ class EventingWorld(World):
         self._check_facts()
         queues = self.stores[ADDING].now_at_majority(PARKING).values()
         waiting = {record["id"] for queue in queues for record in queue["records"]}
-        applied = [each for each in self.given if each.event_id not in waiting]
+        mended, discarded = self._check_operations()
+        applied = [each for each in self.given if each.event_id not in waiting | discarded]
         accounts = self.stores[ADDING].now_at_majority(tiny.ACCOUNTS)
         people = self.stores[TOTALS].now_at_majority(tiny.PEOPLE)
         for key in {each.key for each in self.given}:
-            amounts = [each.amount for each in applied if each.key == key]
+            amounts = [MENDED if each.event_id in mended else each.amount for each in applied if each.key == key]
             for name, documents in (("adding", accounts), ("totals", people)):
                 balance = documents.get(key, {}).get("balance", 0)
                 if balance != sum(amounts):
                     self.fail("balance", f"{name} {key}: {balance}, given {sum(amounts)}")
-            poisoned = any(each.amount == tiny.POISON and each.key == key for each in self.given)
-            if poisoned != any(queue["key"] == key for queue in queues):
-                self.fail("parked", f"{key}: poisoned {poisoned}")
+            poison = {each.event_id for each in self.given if each.amount == tiny.POISON and each.key == key}
+            parked = any(queue["key"] == key for queue in queues)
+            if (parked and not poison) or (not parked and poison - mended - discarded):
+                self.fail("parked", f"{key}: {len(poison)} poisoned, parked {parked}")
         entries = self.stores[ADDING].now_at_majority(tiny.ENTRIES)
         events = [event for event in self.auditor.committed.values() if event.topic in tiny.AddingHandler.topics]
-        if sorted(entries) != sorted(derived_id(e.id, "add", 0) for e in events if e.id not in waiting):
+        if sorted(entries) != sorted(derived_id(e.id, "add", 0) for e in events if e.id not in waiting | discarded):
             self.fail("entries", f"{len(entries)} entries of {len(events)} events")
+        for stream, told in self.auditor.streams.items():
+            if stream[0] in tiny.AddingHandler.topics:
+                ids = [derived_id(event.id, "add", 0) for event in told]
+                numbers = [entries[each]["number"] for each in ids if each in entries]
+                if numbers != sorted(numbers):
+                    self.fail("order", f"{stream} was applied as {numbers}")
+
+    def _check_operations(self) -> tuple[set[str], set[str]]:
+        """Every request was executed, once; the events that were mended, and those that were discarded."""
+        asked: list[str] = []
+        mended: set[str] = set()
+        discarded: set[str] = set()
+        ended: list[str] = []
+        for event in self.auditor.committed.values():
+            if event.type == OPERATIONS.requested.TYPE:
+                asked.append(derived_id(event.id, EXECUTED_RULE, 0))
+            elif event.type == OPERATIONS.executed.TYPE:
+                ended.append(event.id)
+                data = decode(event.type, event.value).data
+                self.coverage[f"{data.action}_{data.outcome}"] += 1
+                if data.outcome == "done" and data.action != "redrive":
+                    (mended if data.action == "repair" else discarded).add(data.record.event_id)
+        if sorted(asked) != sorted(ended):
+            self.fail("operations", f"{len(ended)} of {len(asked)} requests were executed")
+        return mended, discarded
 
     def _check_facts(self) -> None:
         """Every acknowledged command announced what it promised, once, and nothing else was announced."""
@@ -150,21 +209,73 @@ class EventingWorld(World):
 
 async def _give(ports: Ports, wanted: Command) -> Response:
     """What the giving service's route would do with one request."""
+    command = _runtime_command(ports, wanted)
+    facts = [command.fact(tiny.given(key, amount)) for key, amount in wanted.body["to"]]
+    return await command.run(lambda tx: tiny.give(tx, command, facts, wanted.body))
+
+
+def _runtime_command(ports: Ports, wanted: Command) -> RuntimeCommand:
     body = msgspec.json.encode(wanted.body)
-    command = RuntimeCommand(
+    return RuntimeCommand(
         caller=CALLER,
         key=wanted.id,
         now=ports.clock.now(),
         ports=ports,
         traceparent=None,
         if_match=None,
-        route="give",
+        route=wanted.kind,
         request_sha256=hashlib.sha256(body).hexdigest(),
         kept_days=7,
         problems=PROBLEMS,
     )
-    facts = [command.fact(tiny.given(key, amount)) for key, amount in wanted.body["to"]]
-    return await command.run(lambda tx: tiny.give(tx, command, facts, wanted.body))
+
+
+async def _mend(ports: Ports, wanted: Command) -> Response:
+    """What the adding service's routes for operators would do with one request."""
+    command = _runtime_command(ports, wanted)
+    request_id, key, action = command.new_id(), wanted.body["key"], wanted.body["action"]
+    each = parked_id("adding", key)
+
+    async def work(tx: Transaction) -> Outcome:
+        queue = (await tx.get(PARKING, [each])).get(each)
+        if queue is None or (action != "redrive" and refusal_at(queue, 0) is not None):
+            return Refusal("not_found")
+        first = queue["records"][0]
+        place = {name: first[name] for name in ("topic", "partition", "offset")}
+        asked = OPERATIONS.requested(
+            request_id=request_id,
+            parked_id=each,
+            parked_key=key,
+            action=action,
+            record=None if action == "redrive" else operations.ParkedRecord(**place, event_id=EventId(first["id"])),
+            corrected=_mended(first["value"]) if action == "repair" else None,
+            reason_code="trial_record",
+            requested_by=ActorId("operator"),
+            confirmed_by=ActorId("another") if action == "discard" else None,
+        )
+        kept = request_document(asked, "requested", requested_at=command.now)
+        await tx.replace(REQUESTS, [kept])
+        return Accepted({}, [command.fact(asked)])
+
+    return await command.run(work)
+
+
+def _mended(value: bytes) -> str:
+    return value.decode().replace(f'"number":"{tiny.POISON}"', f'"number":"{MENDED}"')
+
+
+def _mends(rng: random.Random, commands: Sequence[Command]) -> list[Command]:
+    """What operators do: each looks at one key, some time after something was given that cannot be decided."""
+    poisoned = [each for each in commands if any(amount == tiny.POISON for _, amount in each.body["to"])]
+    made: list[Command] = []
+    for _ in range(rng.randint(*MENDS) if poisoned else 0):
+        cause = rng.choice(poisoned)
+        key = next(key for key, amount in cause.body["to"] if amount == tiny.POISON)
+        at = rng.uniform(cause.at, MENDS_UNTIL_S)
+        for action in rng.choice((("repair", "redrive"), ("discard", "redrive"), ("redrive",), ("discard",))):
+            at = round(at + rng.uniform(0.0, 3.0), 3)
+            made.append(Command(f"m{len(made):02d}", at, "mend", {"key": key, "action": action}, (cause.id,)))
+    return made
 
 
 def make_plan(seed: int) -> Plan:
@@ -173,6 +284,7 @@ def make_plan(seed: int) -> Plan:
     poisoned = rng.random() < POISONED_SEEDS
     times = plans.times(rng, rng.randint(*COMMANDS), COMMANDS_UNTIL_S)
     commands = [_command(rng, number, at, poisoned=poisoned) for number, at in enumerate(times)]
+    commands += _mends(random.Random(f"mends {seed}"), commands) if poisoned else []
     return Plan(
         world="eventing",
         seed=seed,

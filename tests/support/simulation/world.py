@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from functools import partial
 from typing import Any, Final
 
+from services.contracts.operations import Operations
 from services.eventing.batch import BatchHandler
 from services.eventing.ports import (
     CommitUnknownError,
@@ -66,6 +67,12 @@ class Consumer:
 
     service: str
     handler: BatchHandler[Any, Any]
+    operators: Operations | None = None
+
+    @property
+    def topics(self) -> tuple[str, ...]:
+        """Everything it consumes."""
+        return (*self.handler.topics, *((self.operators.topic,) if self.operators is not None else ()))
 
 
 class Unanswered(Exception):
@@ -195,7 +202,7 @@ class World:
             if left := [each for each, row in rows.items() if row["state"] == "unmarked"]:
                 return f"{len(left)} unmarked rows of {name}"
         for consumer in self.consumers():
-            processor, topics = consumer.handler.processor, consumer.handler.topics
+            processor, topics = consumer.handler.processor, consumer.topics
             positions = self.stores[consumer.service].now_at_majority(POSITIONS)
             for partition, log in self.broker.logs.items():
                 document = positions.get(f"{processor}|{partition.topic}|{partition.partition}")
