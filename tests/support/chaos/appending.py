@@ -19,12 +19,18 @@ POISONED_TYPE: Final = "activities.attendance.checked_in.v1"
 
 
 def append_again(bootstrap: str, topic: str, rng: random.Random) -> int:
-    """Appends the last few records of one partition once more, as they are; how many. Blocks."""
+    """Appends the last few records of one partition once more, as they are; how many. Blocks.
+
+    None where nothing stands in the topic yet.
+    """
     consumer = KafkaConsumer(bootstrap_servers=bootstrap, enable_auto_commit=False, group_id=None)
     try:
         partitions = [TopicPartition(topic, number) for number in sorted(consumer.partitions_for_topic(topic))]
         ends = consumer.end_offsets(partitions)
-        place = rng.choice([each for each in partitions if ends[each]])
+        filled = [each for each in partitions if ends[each]]
+        if not filled:
+            return 0
+        place = rng.choice(filled)
         first = max(0, ends[place] - rng.randint(1, REPEATED_MAX))
         consumer.assign([place])
         consumer.seek(place, first)

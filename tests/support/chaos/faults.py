@@ -63,8 +63,8 @@ class Faults:
         self._turns: dict[str, asyncio.Lock] = defaultdict(asyncio.Lock)
         """One fault at a time for each victim: the next begins when it has recovered."""
         self.killed: Counter[str] = Counter()
-        self.spares_ended: list[int] = []
-        """Exit codes of the processes that stood in for a paused one."""
+        self.spares_ended: list[tuple[str, int]] = []
+        """Whom a process stood in for, and its exit code, of all that did."""
         self.parked = 0
         """So many records must be parked at the end."""
         self._poisons = 0
@@ -109,7 +109,7 @@ class Faults:
             case "clock_jump":
                 await self._set_wrong(target, fault.jump_s, away_s)
             case "duplicates":
-                await asyncio.to_thread(append_again, self._servers.bootstrap, target, self._rng)
+                await self._until(lambda: self._repeat(target), f"nothing stands in {target}")
             case "poison":
                 self._poisons += 1
                 self.parked += await asyncio.to_thread(poison, self._servers.bootstrap, self._poisons)
@@ -167,7 +167,7 @@ class Faults:
                 os.kill(process, signal.SIGCONT)
                 await self._ready(name)
             finally:
-                self.spares_ended.append(await spare.end())
+                self.spares_ended += [(name, code) for code in await spare.end()]
         finally:
             with suppress(ProcessLookupError):
                 os.kill(process, signal.SIGCONT)
@@ -235,6 +235,9 @@ class Faults:
         finally:
             links.heal(fault.target)
         await self._ready(victim(fault))
+
+    async def _repeat(self, topic: str) -> int:
+        return await asyncio.to_thread(append_again, self._servers.bootstrap, topic, self._rng)
 
     # clients
 

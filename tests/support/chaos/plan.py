@@ -99,6 +99,8 @@ HELD: Final = 0.7
 """The share of processes that are struck while they wait: by chance alone few would be."""
 JUMPS_S: Final = (30, 900)
 """How far a clock jumps, ahead or back."""
+AHEAD_S_MAX: Final = 60
+"""A relay's jumps no further ahead: were it to die then, its successor would wait for so long for the lease to end."""
 PASSINGS: Final[dict[str, tuple[int, int]]] = {"lease_renewed": (1, 3)}
 PASSINGS_ELSE: Final = (1, 6)
 """At which passing of a point a process dies, counted from when the fault begins."""
@@ -196,8 +198,13 @@ def _fault(rng: random.Random, at_s: float, card: Card, target: str) -> Fault:
         held=_held(rng, kind, target),
         point=point,
         passing=rng.randint(*PASSINGS.get(point, PASSINGS_ELSE)) if point else 1,
-        jump_s=rng.choice((-1, 1)) * rng.randint(*JUMPS_S) if kind == "clock_jump" else 0,
+        jump_s=_jump_s(rng, target) if kind == "clock_jump" else 0,
     )
+
+
+def _jump_s(rng: random.Random, target: str) -> int:
+    jump_s = rng.choice((-1, 1)) * rng.randint(*JUMPS_S)
+    return min(jump_s, AHEAD_S_MAX) if target.endswith("-relay") else jump_s
 
 
 def _held(rng: random.Random, kind: FaultKind, target: str) -> str:

@@ -4,7 +4,6 @@ import asyncio
 import os
 import subprocess
 import sys
-from pathlib import Path
 from typing import Final
 
 import httpx
@@ -20,24 +19,27 @@ SPARE_NAME: Final = "spare"
 
 
 class Spare:
-    """A processor or relay that stands in for one that does not answer."""
+    """A processor or relay that stands in for one that does not answer; started again whenever it ends."""
 
     def __init__(self, platform: Platform, name: str) -> None:
         service, _, self._kind = name.partition("-")
         (port,) = free_ports(1)
         self._url = f"http://127.0.0.1:{port}"
-        environment = {**os.environ, **platform.environ, f"{service.upper()}_{self._kind.upper()}_PORT": str(port)}
-        with Path(platform.data_dir / "logs" / f"{name}-{SPARE_NAME}.log").open("ab") as log:
-            self._process = subprocess.Popen(
-                [sys.executable, "-m", f"services.{service}", self._kind],
-                env=environment,
-                stdout=log,
-                stderr=subprocess.STDOUT,
-            )
+        self._command = [sys.executable, "-m", f"services.{service}", self._kind]
+        self._environment = {**os.environ, **platform.environ, f"{service}_{self._kind}_PORT".upper(): str(port)}
+        self._log = platform.data_dir / "logs" / f"{name}-{SPARE_NAME}.log"
+        self._ended: list[int] = []
+        self._process = self._launch()
+
+    def _launch(self) -> subprocess.Popen[bytes]:
+        with self._log.open("ab") as log:
+            return subprocess.Popen(self._command, env=self._environment, stdout=log, stderr=subprocess.STDOUT)
 
     async def has_taken_over(self) -> int:
         """Whether it holds its share of the partitions, or leads."""
-        assert self._process.poll() is None, "the spare ended by itself"
+        if (code := self._process.poll()) is not None:
+            self._ended.append(code)
+            self._process = self._launch()
         try:
             async with httpx.AsyncClient(trust_env=False) as client:
                 if self._kind == "relay":
@@ -47,11 +49,12 @@ class Spare:
         except httpx.TransportError:
             return 0
 
-    async def end(self) -> int:
-        """Tells it to end; its exit code. It is killed if it does not keep its promise."""
+    async def end(self) -> list[int]:
+        """Tells it to end; all exit codes. It is killed if it does not keep its promise."""
         self._process.terminate()
         try:
-            return await asyncio.to_thread(self._process.wait, 2 * ENDS_WITHIN_S)
+            code = await asyncio.to_thread(self._process.wait, 2 * ENDS_WITHIN_S)
         except subprocess.TimeoutExpired:
             self._process.kill()
-            return await asyncio.to_thread(self._process.wait)
+            code = await asyncio.to_thread(self._process.wait)
+        return [*self._ended, code]

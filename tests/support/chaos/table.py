@@ -57,7 +57,7 @@ def render(runs: Mapping[str, Mapping[str, Any]]) -> str:
     found = survived(runs)
     faults = sum(times for times, _, _ in found.values())
     lines = [
-        f"{len(runs)} seeds ({', '.join(sorted(runs, key=int))}), {faults} faults, all survived:\n",
+        f"Seeds: {', '.join(sorted(runs, key=int)) or 'none yet'}. {faults} faults, all survived.\n",
         "| Fault | Point | Survived | Seeds | Slowest to heal, s |",
         "|---|---|---|---|---|",
     ]
