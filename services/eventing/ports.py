@@ -7,6 +7,8 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Any, NamedTuple, Protocol, TypeVar
 
+from services.eventing.traces import Spans
+
 T = TypeVar("T")
 
 Document = dict[str, Any]
@@ -221,3 +223,5 @@ class Ports:
     """Real time, for leases, expiry and lag; never simulated in development."""
     ids: Ids
     rng: random.Random
+    spans: Spans | None = None
+    """Where finished steps of sampled traces go; none: nowhere, and nobody asks for the time it takes."""

@@ -22,6 +22,7 @@ from services.eventing.outbox import OUTBOX, STREAMS, head_documents, load_heads
 from services.eventing.parking import PARKED_PER_MINUTE_MAX, PARKING, Pace, Waiting
 from services.eventing.ports import Clock, Document, Record, Store, TopicPartition, Transaction
 from services.eventing.positions import POSITIONS, Position
+from services.eventing.traces import Span, Spans, sampled, step_name, step_of
 
 S = TypeVar("S")
 C = TypeVar("C")
@@ -70,6 +71,7 @@ class Engine(Generic[S, C]):
         *,
         parked_per_minute_max: int = PARKED_PER_MINUTE_MAX,
         operators: Operations | None = None,
+        spans: Spans | None = None,
     ) -> None:
         self.processor = handler.processor
         self.topics = handler.topics if operators is None else (*handler.topics, operators.topic)
@@ -77,6 +79,7 @@ class Engine(Generic[S, C]):
         self._store = store
         self._wall = wall
         self._observer = observer
+        self._spans = spans
         self._incoming = IncomingReader(handler.uses if operators is None else handler.uses | {operators.requested})
         self._operator = operators and Operator(self.processor, operators, self._incoming, self._handle, self._minutes)
         self._pace = Pace(parked_per_minute_max)
@@ -122,7 +125,10 @@ class Engine(Generic[S, C]):
         began = clock()
         batch = self._batch(partition, start, records)
         done = await self._store.transact(partial(work, batch=batch), owner=batch.position_id)
-        self._tell(batch, done, clock() - began)
+        seconds = clock() - began
+        self._tell(batch, done, seconds)
+        if self._spans is not None:
+            self._trace(self._spans, batch, seconds)
         return batch.end
 
     def _batch(self, partition: TopicPartition, start: Position, records: Sequence[Record]) -> Batch:
@@ -275,6 +281,26 @@ class Engine(Generic[S, C]):
             if topic in counted:
                 counts.setdefault(key, {})[topic] = sequence
         return counts
+
+    def _trace(self, spans: Spans, batch: Batch, seconds: float) -> None:
+        """A step for each event whose trace is sampled: a batch holds many traces, and most of them are not."""
+        topic, partition = batch.partition
+        ended_at = self._wall.now()
+        for each in batch.incoming:
+            if not isinstance(each.content, Envelope):
+                continue
+            came_with = each.content.traceparent
+            step = sampled(step_of(came_with, step_name(self.processor, each.event_id)))
+            if step is not None:
+                attributes: dict[str, str | int] = {
+                    "messaging.destination.name": topic,
+                    "messaging.destination.partition.id": str(partition),
+                    "messaging.kafka.offset": each.record.offset,
+                    "messaging.batch.message_count": len(batch.incoming),
+                    "cloudevents.event_type": each.content.type,
+                }
+                name = f"process {each.content.type}"
+                spans.record(Span(name, "consumer", step, came_with, ended_at, seconds, attributes))
 
     def _tell(self, batch: Batch, done: Done, seconds: float) -> None:
         observer, partition = self._observer, batch.partition

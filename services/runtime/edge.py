@@ -4,12 +4,17 @@ import asyncio
 import random
 import re
 from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from datetime import datetime
+from http import HTTPStatus
 from typing import Final, NamedTuple
 
 from starlette.datastructures import Headers, MutableHeaders
 from starlette.requests import ClientDisconnect
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
+from services.eventing.ports import Clock
+from services.eventing.traces import Span, Spans, Trace, next_step
 from services.runtime import logs
 from services.runtime.auth import Caller
 from services.runtime.metrics import AUTHENTICATION_FAILURES, COMMANDS_REPLAYED, HTTP_IN_FLIGHT, HTTP_SECONDS, Metrics
@@ -17,7 +22,6 @@ from services.runtime.outcomes import Refusal
 from services.runtime.problems import ProblemTable, RefusedError, too_many_requests
 from services.runtime.rates import RateLimit
 from services.runtime.tokens import Authenticator
-from services.runtime.tracing import Trace, next_step
 
 REQUEST_TIMEOUT_S: Final = 30.0
 """From a request's head to its answer's end; what is not committed by then is not."""
@@ -41,19 +45,40 @@ PROTECTED: Final = "/v1/"
 _log = logs.logger(__name__)
 
 
+@dataclass(frozen=True, slots=True)
+class Tracing:
+    """Where spans go, which share of the traces that begin here is sampled, and the time they are told in."""
+
+    spans: Spans
+    ratio: float
+    wall: Clock
+
+    def record(self, span: Span) -> None:
+        """Hands a finished step on."""
+        self.spans.record(span)
+
+
 class Observed:
     """Gives each request its trace, and each answer its headers, metric and log line; no error leaves it silent."""
 
     def __init__(
-        self, app: ASGIApp, *, rng: random.Random, table: ProblemTable, timeout_s: float = REQUEST_TIMEOUT_S
+        self,
+        app: ASGIApp,
+        *,
+        rng: random.Random,
+        table: ProblemTable,
+        timeout_s: float = REQUEST_TIMEOUT_S,
+        tracing: Tracing | None = None,
     ) -> None:
         self._app, self._rng, self._table, self._timeout_s = app, rng, table, timeout_s
+        self._tracing = tracing
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         if scope["type"] != "http":
             await self._app(scope, receive, send)
             return
-        trace = next_step(Headers(scope=scope).get("traceparent"), self._rng)
+        came_with = Headers(scope=scope).get("traceparent")
+        trace = next_step(came_with, self._rng, ratio=self._tracing.ratio if self._tracing else 0.0)
         scope["traceparent"] = trace.traceparent
         metrics: Metrics = scope["app"].state.metrics
         answer = _Answer(send)
@@ -65,7 +90,10 @@ class Observed:
                 await self._answer(scope, receive, answer, trace)
             finally:
                 metrics.add(HTTP_IN_FLIGHT, -1)
-                _tell(scope, answer, loop.time() - started_s, metrics)
+                seconds = loop.time() - started_s
+                _tell(scope, answer, seconds, metrics)
+                if self._tracing is not None and trace.is_sampled:
+                    self._tracing.record(_span(scope, answer, trace, came_with, self._tracing.wall.now(), seconds))
 
     async def _answer(self, scope: Scope, receive: Receive, answer: "_Answer", trace: Trace) -> None:
         try:
@@ -80,6 +108,26 @@ class Observed:
             late = isinstance(error, TimeoutError)
             refusal = Refusal("try_again") if late else Refusal("internal_error", extra={"trace_id": trace.trace_id})
             await self._table.response(refusal)(scope, receive, answer.send)
+
+
+def _span(
+    scope: Scope, answer: "_Answer", trace: Trace, came_with: str | None, ended_at: datetime, seconds: float
+) -> Span:
+    route = _route(scope)
+    return Span(
+        name=f"{scope['method']} {route}",
+        kind="server",
+        trace=trace,
+        parent=came_with,
+        ended_at=ended_at,
+        seconds=seconds,
+        attributes={
+            "http.request.method": scope["method"],
+            "http.route": route,
+            "http.response.status_code": answer.status,
+        },
+        failed=answer.status >= HTTPStatus.INTERNAL_SERVER_ERROR,
+    )
 
 
 def _tell(scope: Scope, answer: "_Answer", seconds: float, metrics: Metrics) -> None:

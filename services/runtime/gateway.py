@@ -19,7 +19,8 @@ from starlette.types import ASGIApp, Receive, Scope, Send
 
 from services.contracts.topics import SERVICES
 from services.runtime import logs
-from services.runtime.edge import REQUEST_TIMEOUT_S, Observed
+from services.runtime.clock import SystemClock
+from services.runtime.edge import REQUEST_TIMEOUT_S, Observed, Tracing
 from services.runtime.gateway_backend import (
     BackendAnswer,
     BackendGoneError,
@@ -36,7 +37,8 @@ from services.runtime.outcomes import Refusal
 from services.runtime.problems import ProblemTable, too_many_requests
 from services.runtime.rates import RateLimit
 from services.runtime.serving import end, run_to_end, serve, stop_on_signals
-from services.runtime.settings import Port, load
+from services.runtime.settings import Port, TracesRatio, TracesUrl, load
+from services.runtime.spans import spans_to
 
 NAME: Final = "gateway"
 EXTRA_TIME_S: Final = 10.0
@@ -94,6 +96,8 @@ class GatewaySettings(BaseSettings):
     """What one address may ask a second, on average, a whole office behind it; 0 is no limit."""
     gateway_proxies: Annotated[int, Field(ge=0, le=PROXIES_MAX)] = 0
     """How many proxies of ours stand before the gateway: so many entries of ``X-Forwarded-For`` are believed."""
+    traces_url: TracesUrl = None
+    traces_ratio: TracesRatio = 0.01
     log_level: Literal["debug", "info", "warning", "error"] = "info"
 
     @property
@@ -265,6 +269,7 @@ def build_gateway(
     rng: random.Random,
     metrics: Metrics,
     limits: Limits = Limits(),
+    tracing: Tracing | None = None,
 ) -> FastAPI:
     """The gateway's app; ``origins`` are the services' addresses by name."""
 
@@ -283,7 +288,7 @@ def build_gateway(
 
     app.add_api_route("/", index, methods=["GET"], include_in_schema=False)
     app.add_middleware(Proxy, origins=origins, backends=backends, table=table, limits=limits)
-    app.add_middleware(Observed, rng=rng, table=table, timeout_s=REQUEST_TIMEOUT_S + EXTRA_TIME_S)
+    app.add_middleware(Observed, rng=rng, table=table, timeout_s=REQUEST_TIMEOUT_S + EXTRA_TIME_S, tracing=tracing)
     return app
 
 
@@ -310,9 +315,12 @@ def index_page(services: Iterable[str]) -> str:
 
 async def _main(settings: GatewaySettings, metrics: Metrics) -> None:
     stop = stop_on_signals()
-    async with HttpBackends.open() as backends:
+    async with HttpBackends.open() as backends, spans_to(settings.traces_url, NAME, NAME) as spans:
         limits = Limits(settings.gateway_requests_per_s, settings.gateway_proxies)
-        app = build_gateway(settings.origins, backends, rng=system_randomness(), metrics=metrics, limits=limits)
+        tracing = Tracing(spans, settings.traces_ratio, SystemClock()) if spans is not None else None
+        app = build_gateway(
+            settings.origins, backends, rng=system_randomness(), metrics=metrics, limits=limits, tracing=tracing
+        )
         await serve(app, settings.gateway_host, settings.gateway_port, stop)
 
 

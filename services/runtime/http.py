@@ -17,7 +17,7 @@ from services.eventing.ports import Ports
 from services.runtime import parking
 from services.runtime.changes import router as changes_router
 from services.runtime.dependencies import dependency_of, get_ports
-from services.runtime.edge import Admission, LargeBodies, Observed
+from services.runtime.edge import Admission, LargeBodies, Observed, Tracing
 from services.runtime.error_handlers import add_error_handlers
 from services.runtime.metrics import Metrics
 from services.runtime.openapi import complete, documented_routes
@@ -100,7 +100,8 @@ def build_app(
         body_bytes_max=settings.body_bytes_max,
         large_bodies=_large_bodies(app),
     )
-    app.add_middleware(Observed, rng=ports.rng, table=table)
+    tracing = Tracing(ports.spans, settings.traces_ratio, ports.wall) if ports.spans is not None else None
+    app.add_middleware(Observed, rng=ports.rng, table=table, tracing=tracing)
     _add_cors(app, settings.cors_origins)
     return app
 

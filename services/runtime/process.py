@@ -5,7 +5,7 @@ import os
 import platform
 from collections.abc import AsyncIterator, Awaitable, Callable, Coroutine, Iterator, Sequence
 from contextlib import asynccontextmanager, contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import timedelta
 from typing import Any, Final, NoReturn
 
@@ -28,6 +28,7 @@ from services.runtime.schema import SCHEMA, check_schema, mark_schema
 from services.runtime.service import Kind, Service
 from services.runtime.serving import end, run_to_end, serve, stop_on_signals
 from services.runtime.settings import ServiceSettings, load
+from services.runtime.spans import spans_to
 from services.runtime.startup import explained, must_be_free
 
 STARTUP_TIMEOUT_S: Final = 30.0
@@ -72,7 +73,7 @@ async def _main(service: Service[Any], kind: Kind, settings: ServiceSettings, me
     stop = stop_on_signals()
     port = {"api": settings.api_port, "processor": settings.processor_port, "relay": settings.relay_port}[kind]
     must_be_free(settings.host, port, f"{kind.upper()}_PORT")
-    async with open_ports(settings, metrics) as (ports, store):
+    async with open_ports(settings, metrics) as (ports, store), spans_to(settings.traces_url, service.name, kind) as to:
         with _explaining(settings):
             # Looking comes before writing: a process that cannot start leaves nothing behind.
             can_start = await log_is_ready(service, kind, settings, stop)
@@ -80,7 +81,7 @@ async def _main(service: Service[Any], kind: Kind, settings: ServiceSettings, me
         if can_start:
             if kind == "api":  # the other kinds take over what they own
                 await store.hold(f"api|{platform.node()}|{settings.api_port}")
-            running = Running(service, kind, settings, metrics, ports, stop)
+            running = Running(service, kind, settings, metrics, replace(ports, spans=to), stop)
             await {"api": _api, "processor": _processor, "relay": _relay}[kind](running)
 
 

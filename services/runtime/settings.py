@@ -50,6 +50,9 @@ def _addresses(value: tuple[str, ...]) -> tuple[str, ...]:
 CommaSeparated = Annotated[tuple[str, ...], NoDecode, BeforeValidator(_split)]
 """``a,b`` in the environment."""
 MongoUri = Annotated[SecretStr, AfterValidator(_mongodb_uri)]
+TracesRatio = Annotated[float, Field(ge=0, le=1)]
+TracesUrl = Annotated[str | None, Field(pattern=r"^https?://")]
+"""An OTLP collector's, like ``http://collector:4318/v1/traces``; none: no traces are recorded, at no cost."""
 Port = Annotated[int, Field(ge=0, le=65535)]
 """0: any free one; the process logs which."""
 
@@ -66,6 +69,8 @@ class HttpSettings(BaseModel):
     body_bytes_max: Annotated[int, Field(ge=1)] = MEBIBYTE
     requests_per_s: Annotated[int, Field(ge=0)] = 0
     """What one caller (a client, for one person) may ask a second, on average; 0 is no limit."""
+    traces_ratio: TracesRatio = 0.01
+    """The share of traces beginning here that is recorded, if ``TRACES_URL`` is set; others decide for their own."""
     cors_origins: CommaSeparated = ()
     jwt_issuer: str = DEVELOPMENT_ISSUER
     jwt_audience: str = DEVELOPMENT_AUDIENCE
@@ -144,6 +149,7 @@ class ServiceSettings(HttpSettings, KafkaSettings):
     startup_wait_s: Annotated[float, Field(ge=0, le=600)] = 30.0
     """How long a process waits for a broker or a database that is still starting."""
     requests_per_s: Annotated[int, Field(ge=0)] = 50
+    traces_url: TracesUrl = None
     host: str = "0.0.0.0"  # noqa: S104 - a container's only network; a laptop's run says 127.0.0.1
     api_port: Port = 8000
     processor_port: Port = 8000

@@ -12,6 +12,7 @@ from deploy.local.processes import PROCESSES, Platform, running_platform
 from deploy.local.servers import Servers
 from services.contracts.topics import TOPICS
 from services.eventing.topics_tool import create_topics
+from tests.support.collector import Collector, collecting
 from tests.support.town import Town
 
 LINES_SHOWN_MAX = 8
@@ -49,12 +50,20 @@ def _warned(log: Path) -> str:
 
 
 @pytest.fixture(scope="session")
-def platform(servers: Servers, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Platform]:
+def collector() -> Iterator[Collector]:
+    """Where the platform's processes send the steps of sampled traces."""
+    with collecting() as listening:
+        yield listening
+
+
+@pytest.fixture(scope="session")
+def platform(servers: Servers, tmp_path_factory: pytest.TempPathFactory, collector: Collector) -> Iterator[Platform]:
     """Twelve processes and the gateway on the session's servers."""
     create_topics(servers.bootstrap)
     if servers.broker is not None:
         assert written_topics(servers.bootstrap) == set(), "a test before wrote what the platform must not consume"
-    with running_platform(tmp_path_factory.mktemp("platform"), servers) as started:
+    traces = {"TRACES_URL": collector.url, "TRACES_RATIO": "0"}  # a test asks for its own trace
+    with running_platform(tmp_path_factory.mktemp("platform"), servers, traces) as started:
         yield started
 
 

@@ -4,6 +4,7 @@ import random
 from datetime import UTC, datetime, timedelta
 
 from services.eventing.ports import Ports, Store
+from services.eventing.traces import Span, Spans
 
 START = datetime(2026, 7, 1, tzinfo=UTC)
 
@@ -33,7 +34,24 @@ class CountedIds:
         return f"id-{self.made:06}"
 
 
-def make_ports(store: Store, *, clock: SetClock | None = None, wall: SetClock | None = None) -> Ports:
+class KeptSpans:
+    """Keeps the port ``Spans``, and what it was given."""
+
+    def __init__(self) -> None:
+        self.kept: list[Span] = []
+
+    def record(self, span: Span) -> None:
+        self.kept.append(span)
+
+    @property
+    def names(self) -> list[str]:
+        """What the steps are called, in order of their end."""
+        return [span.name for span in self.kept]
+
+
+def make_ports(
+    store: Store, *, clock: SetClock | None = None, wall: SetClock | None = None, spans: Spans | None = None
+) -> Ports:
     """Ports around a store; business time and real time are one clock unless two are given."""
     clock = clock or SetClock()
-    return Ports(store=store, clock=clock, wall=wall or clock, ids=CountedIds(), rng=random.Random(1))
+    return Ports(store=store, clock=clock, wall=wall or clock, ids=CountedIds(), rng=random.Random(1), spans=spans)

@@ -12,6 +12,7 @@ from services.eventing import outbox, processor
 from services.eventing.batch import BatchHandler
 from services.eventing.ports import Document, Message, StoreAdmin, TopicPartition
 from services.eventing.positions import Position
+from services.eventing.traces import Spans
 from tests.support.memory_store import MemoryStore
 from tests.support.ports import SetClock
 from tests.support.records import LogRecord, Publisher, as_record
@@ -26,14 +27,14 @@ def partition_of(topic: str, key: bytes) -> TopicPartition:
 class Processing:
     """One service's processor in memory: its store, its log, its positions."""
 
-    def __init__(self, wiring: Any, store: MemoryStore | None = None) -> None:
+    def __init__(self, wiring: Any, store: MemoryStore | None = None, spans: Spans | None = None) -> None:
         self.handler: BatchHandler[Any, Any] = wiring.build_handler()
         self.store = store or MemoryStore()
         self.wiring = wiring
         self.witness = Witness()
         self.publisher = Publisher()
         self.engine = processor.Engine(
-            self.handler, self.store, SetClock(), self.witness, operators=wiring.SERVICE.operators
+            self.handler, self.store, SetClock(), self.witness, operators=wiring.SERVICE.operators, spans=spans
         )
         self.log: defaultdict[TopicPartition, list[LogRecord]] = defaultdict(list)
         self.applied: dict[TopicPartition, Position] = {}

@@ -84,6 +84,8 @@ class Publisher:
         self._heads: dict[tuple[str, str], int] = {}
         self._name = name
         self._made = 0
+        self.traceparent: str | None = None
+        """The context of the request that the next events came of."""
 
     def messages(self, events: Iterable[Event]) -> list[Message]:
         """What the relay would append for these events."""
@@ -91,7 +93,8 @@ class Publisher:
         for event in events:
             self._made += 1
             self._heads.setdefault((event.TOPIC, event.key), 0)
-            facts.append(Fact(EventId(f"{self._name}-{self._made}"), event, NOON + timedelta(seconds=self._made)))
+            identity, time = EventId(f"{self._name}-{self._made}"), NOON + timedelta(seconds=self._made)
+            facts.append(Fact(identity, event, time, self.traceparent))
         return messages_of(stage(facts, self._heads, row_id="row", at=NOON))
 
     def records(self, events: Iterable[Event], *, partition: TopicPartition = P0, first: int = 0) -> list[LogRecord]:

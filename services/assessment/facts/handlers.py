@@ -18,6 +18,7 @@ from services.contracts.registry import (
 )
 from services.eventing.batch import Origin, Saved
 from services.eventing.ports import Document, Transaction
+from services.eventing.traces import sampled, step_name, step_of
 
 
 class FactsState:
@@ -29,6 +30,8 @@ class FactsState:
         self.places: dict[str, Place | None] = {}
         self.known: dict[str, Member | Place] = {}
         self.entries: list[EntryFact] = []
+        self.traces: dict[str, str] = {}
+        """The steps of the events whose trace is sampled, by event id: a score goes on in the last of them."""
 
 
 Change = tuple[str, Counted]
@@ -58,8 +61,11 @@ class FactsHandler:
         documents: Mapping[str, Document],
     ) -> FactsState:
         """The key documents are all that a decision looks at; rollups are read when they are added to."""
-        del tx, envelopes
+        del tx
         state = FactsState(origin, documents)
+        for envelope in envelopes:
+            if (step := step_of(envelope.traceparent, step_name(self.processor, envelope.id))) and sampled(step):
+                state.traces[envelope.id] = step
         if origin.topic == ORGANISATIONS:
             state.places = {key: store.place_of(document) for key, document in documents.items()}
         return state
@@ -86,7 +92,7 @@ class FactsHandler:
     async def save(self, tx: Transaction, state: FactsState) -> Saved:
         """Appends the facts, adds to the rollups, returns the key documents that changed."""
         if state.entries:
-            await store.save_entries(tx, state.entries, state.part)
+            await store.save_entries(tx, state.entries, state.part, state.traces)
         if state.known:
             units = [known.home_unit if isinstance(known, Member) else known.unit for known in state.known.values()]
             await store.touch_units(tx, units, state.part)

@@ -1,6 +1,7 @@
 """Loads and saves facts, rollups in slices, members and places in MongoDB documents."""
 
 from collections.abc import Iterable, Mapping, Sequence
+from types import MappingProxyType
 
 import msgspec
 
@@ -8,6 +9,7 @@ from services.assessment.facts.rules import EntryFact, Member, Place
 from services.contracts.ids import GRADES
 from services.eventing.ports import Document, Index, Transaction
 
+_NO_TRACES: Mapping[str, str] = MappingProxyType({})
 MEMBERS = "members"
 """Key documents by volunteer id."""
 PLACES = "places"
@@ -59,30 +61,39 @@ def fact_document(fact: EntryFact, part: str) -> Document:
     return document
 
 
-async def save_entries(tx: Transaction, facts: Sequence[EntryFact], part: str) -> None:
-    """Appends facts and adds them to their rollups, in one read and one write a collection."""
+async def save_entries(
+    tx: Transaction, facts: Sequence[EntryFact], part: str, traces: Mapping[str, str] = _NO_TRACES
+) -> None:
+    """Appends facts and adds them to their rollups, in one read and one write a collection.
+
+    ``traces``: trace contexts by event id; a unit's last one is kept beside its count.
+    """
     await tx.insert(FACTS, [fact_document(fact, part) for fact in facts])
     counted = [fact for fact in facts if fact.grade > 0]
     await _add_minutes(tx, facts, part)
     if counted:
         await _add_participation(tx, counted)
         await _add_attended(tx, counted, part)
-    await touch_units(tx, [unit for fact in facts for unit in {fact.home_unit, fact.unit_served}], part)
+    traced = {unit: traces[f.event_id] for f in facts if f.event_id in traces for unit in (f.home_unit, f.unit_served)}
+    await touch_units(tx, [unit for fact in facts for unit in {fact.home_unit, fact.unit_served}], part, traced)
 
 
-async def touch_units(tx: Transaction, units: Iterable[str], part: str) -> None:
-    """Counts one fact for each unit given."""
+async def touch_units(tx: Transaction, units: Iterable[str], part: str, traces: Mapping[str, str] = _NO_TRACES) -> None:
+    """Counts one fact for each unit given; ``traces``: of the last of them that has one, by unit."""
     touched: dict[str, int] = {}
     for unit in units:
         touched[unit] = touched.get(unit, 0) + 1
     known = await tx.get(UNIT_VERSIONS, [f"{unit}|{part}" for unit in touched])
-    await tx.replace(UNIT_VERSIONS, [_version(known, unit, part, facts) for unit, facts in touched.items()])
+    await tx.replace(
+        UNIT_VERSIONS, [_version(known.get(f"{unit}|{part}"), unit, part, n, traces) for unit, n in touched.items()]
+    )
 
 
-def _version(known: Mapping[str, Document], unit: str, part: str, facts: int) -> Document:
-    identifier = f"{unit}|{part}"
-    before = known[identifier]["facts"] if identifier in known else 0
-    return {"_id": identifier, "unit": unit, "facts": before + facts}
+def _version(known: Document | None, unit: str, part: str, facts: int, traces: Mapping[str, str]) -> Document:
+    before = known or {"facts": 0}
+    version: Document = {"_id": f"{unit}|{part}", "unit": unit, "facts": before["facts"] + facts}
+    trace = traces.get(unit, before.get("trace"))
+    return version if trace is None else {**version, "trace": trace}
 
 
 async def _add_minutes(tx: Transaction, facts: Sequence[EntryFact], part: str) -> None:

@@ -81,6 +81,7 @@ class ScorePublisher:
         """Announces a score unless it is the one that was announced; notes in either case what it rests on."""
         row_id = self._ports.ids.new()
         identifier = store.published_id(score.unit, score.period.name)
+        traces = await store.traces_of(self._ports.store, score.unit)
 
         async def publish(tx: Transaction) -> bool:
             known = (await store.load_published(tx, [identifier])).get(identifier)
@@ -88,11 +89,15 @@ class ScorePublisher:
             content = msgspec.json.encode(published_score(score, 0)).decode()
             moved = known is None or known["score"] != content
             revision += moved
-            await store.save_published(tx, identifier, facts_seen=facts_seen, revision=revision, score=content)
+            await store.save_published(
+                tx, identifier, facts_seen=facts_seen, revision=revision, score=content, traces=traces
+            )
             if moved:
                 event = published_score(score, revision)
                 identity = EventId(derived_id(f"{identifier}|{revision}", PUBLISH_RULE, 0))
-                await emit(tx, [Fact(identity, event, now)], row_id=row_id, at=now)
+                continued = known.get("traces", ()) if known is not None else ()
+                trace = next((each for each in traces if each not in continued), None)
+                await emit(tx, [Fact(identity, event, now, trace)], row_id=row_id, at=now)
             return moved
 
         return await guard.transact(publish)

@@ -126,6 +126,12 @@ async def facts_counted(reads: Reads) -> dict[str, int]:
     return dict(counted)
 
 
+async def traces_of(reads: Reads, unit: str) -> list[str]:
+    """Trace contexts of facts counted for a unit, the last one of each slice that has one."""
+    rows = await _rows(reads, facts.UNIT_VERSIONS, {"unit": unit})
+    return sorted(row["trace"] for row in rows if "trace" in row)
+
+
 def published_id(unit: str, period: str) -> str:
     """What is noted of one unit and period."""
     return f"{unit}|{period}"
@@ -136,9 +142,15 @@ async def load_published(reads: Reads, ids: Sequence[str]) -> dict[str, Document
     return await reads.get(PUBLISHED, ids)
 
 
-async def save_published(tx: Transaction, identifier: str, *, facts_seen: int, revision: int, score: str) -> None:
-    """Notes what a published score rests on; ``score`` is its content as text, to see whether it moved."""
-    await tx.replace(PUBLISHED, [{"_id": identifier, "facts": facts_seen, "revision": revision, "score": score}])
+async def save_published(
+    tx: Transaction, identifier: str, *, facts_seen: int, revision: int, score: str, traces: Sequence[str] = ()
+) -> None:
+    """Notes what a published score rests on; ``score`` is its content as text, to see whether it moved.
+
+    ``traces``: those that were there by then, so that none is continued by a score that moves for another reason.
+    """
+    document = {"_id": identifier, "facts": facts_seen, "revision": revision, "score": score}
+    await tx.replace(PUBLISHED, [{**document, "traces": list(traces)} if traces else document])
 
 
 async def look_again(tx: Transaction) -> None:

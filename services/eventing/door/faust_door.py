@@ -436,6 +436,7 @@ def _app(
         observer,
         parked_per_minute_max=settings.parked_per_minute_max,
         operators=settings.operators,
+        spans=ports.spans,
     )
     setup = _Setup(engine, ports.rng, ports, observer, settings, ready)
     app.transport.Consumer = partial(BatchConsumer, setup=setup)  # type: ignore[misc,assignment]  # meant for this

@@ -13,6 +13,7 @@ from services.eventing.relay.due import DueWork, do_due_work
 from services.eventing.relay.lease import LeaseGuard, LeaseLostError
 from services.eventing.relay.order import Row, in_batches, in_publication_order
 from services.eventing.relay.waiting import Sampler
+from services.eventing.traces import Span, Spans, sampled, step_of
 
 BATCH_EVENTS_MAX = 5_000
 BATCH_BYTES_MAX = 8_000_000
@@ -198,12 +199,30 @@ class Relay:
 
     async def send_and_mark(self, guard: LeaseGuard, documents: Sequence[Document]) -> None:
         """Marks only what the log has acknowledged."""
+        clock = asyncio.get_running_loop().time
+        began = clock()
         await self.send(documents)
+        if self.ports.spans is not None:
+            self.trace(self.ports.spans, documents, clock() - began)
         await self.mark(guard, documents)
 
     async def send(self, documents: Sequence[Document]) -> None:
         """Appends whole documents in order; returns when all is acknowledged. Raises ``LogError``."""
         await self.writer.append([message for document in documents for message in messages_of(document)])
+
+    def trace(self, spans: Spans, documents: Sequence[Document], seconds: float) -> None:
+        """A step for each acknowledged event whose trace is sampled; a record sent again is a step again."""
+        ended_at = self.ports.wall.now()
+        for document in documents:
+            for event in document["events"]:
+                came_with = event.get("traceparent")
+                if (step := sampled(step_of(came_with, f"publish {event['id']}"))) is not None:
+                    attributes: dict[str, str | int] = {
+                        "messaging.destination.name": event["topic"],
+                        "cloudevents.event_type": event["type"],
+                    }
+                    name = f"publish {event['type']}"
+                    spans.record(Span(name, "producer", step, came_with, ended_at, seconds, attributes))
 
     async def mark(self, guard: LeaseGuard, documents: Sequence[Document]) -> None:
         """Marks documents in their order. Raises ``LeaseLostError``."""

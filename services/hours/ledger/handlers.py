@@ -12,6 +12,7 @@ from services.contracts.registry import VOLUNTEERS, VolunteerRegistered, Volunte
 from services.eventing.batch import Origin, Saved
 from services.eventing.facts import Fact, derived_id
 from services.eventing.ports import Document, Transaction
+from services.eventing.traces import step_name, step_of
 from services.hours.ledger import store
 from services.hours.ledger.entries import Entry
 from services.hours.ledger.rules import (
@@ -32,8 +33,10 @@ _NO_DAYS: dict[str, tuple[Interval, ...]] = {}
 class LedgerState:
     """What one batch works on: the accounts it touches, the days and entries its decisions may look at."""
 
-    def __init__(self, source: str, accounts: dict[str, Account]) -> None:
+    def __init__(self, source: str, accounts: dict[str, Account], traces: dict[str, str] | None = None) -> None:
         self.source = source
+        self.traces = traces or {}
+        """The trace context of each event that has one, by its id, so that what it causes goes on in its trace."""
         self.accounts = accounts
         self.days: dict[str, dict[str, tuple[Interval, ...]]] = {}
         self.months: dict[str, Document] = {}
@@ -71,7 +74,8 @@ class LedgerHandler:
         for key, document in documents.items():
             if (account := store.account_of(document)) is not None:
                 accounts[key] = account
-        state = LedgerState(f"{origin.topic}|{origin.partition}", accounts)
+        traces: dict[str, str] = {each.id: each.traceparent for each in envelopes if each.traceparent is not None}
+        state = LedgerState(f"{origin.topic}|{origin.partition}", accounts, traces)
         wanted: dict[tuple[str, str], None] = {}
         for envelope in envelopes:
             if (days := days_touched(accounts.get(envelope.subject), envelope)) is not None:
@@ -154,8 +158,8 @@ def _changed_months(state: LedgerState) -> list[Document]:
 
 def _announce(state: LedgerState, change: Change) -> None:
     for posting in change.postings:
-        event = store.published(posting)
-        state.facts.append(Fact(EventId(posting.entry.entry_id), event, posting.recorded_at))
+        event, trace = store.published(posting), _trace(state, posting.entry.cause)
+        state.facts.append(Fact(EventId(posting.entry.entry_id), event, posting.recorded_at, trace))
     if change.settled is not None:
         entry = change.settled.entry
         notice = NoticeRaised(
@@ -166,4 +170,8 @@ def _announce(state: LedgerState, change: Change) -> None:
             minutes=entry.minutes,
         )
         identity = EventId(derived_id(entry.cause, NOTICE_RULE, entry.ordinal))
-        state.facts.append(Fact(identity, notice, change.settled.recorded_at))
+        state.facts.append(Fact(identity, notice, change.settled.recorded_at, _trace(state, entry.cause)))
+
+
+def _trace(state: LedgerState, cause: str) -> str | None:
+    return step_of(state.traces.get(cause), step_name(LedgerHandler.processor, cause))

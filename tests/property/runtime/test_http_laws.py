@@ -9,10 +9,10 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from services.contracts.ids import ActorId
+from services.eventing.traces import next_step, parse
 from services.runtime.auth import Caller
 from services.runtime.pages import CURSOR_CHARACTERS_MAX, SortKey, from_cursor, page_of, to_cursor
 from services.runtime.problems import RefusedError
-from services.runtime.tracing import next_step, parse
 from services.runtime.validation import _message, _texts
 
 KEYS = st.lists(st.text() | st.integers(-(2**63), 2**63 - 1), min_size=1, max_size=4).map(tuple)
