@@ -8,6 +8,7 @@ import typer
 
 from deploy.manifests.files import manifest_files
 from deploy.openapi import openapi_files
+from deploy.variables import variables_page
 from services.contracts.documents import contract_files
 
 ROOT = Path(__file__).parent.parent
@@ -17,7 +18,7 @@ def main(
     *, check: Annotated[bool, typer.Option("--check", help="Change nothing; exit 1 if a file is stale.")] = False
 ) -> None:
     """Make all generated files, from the code alone."""
-    files = {**contract_files(ROOT), **openapi_files(ROOT), **manifest_files(ROOT)}
+    files = {**contract_files(ROOT), **openapi_files(ROOT), **manifest_files(ROOT), **variables_page(ROOT)}
     stale = {path: text for path, text in files.items() if not path.exists() or path.read_text() != text}
     for path, text in stale.items():
         typer.echo(f"{'stale' if check else 'written'}: {path.relative_to(ROOT)}")

@@ -15,6 +15,7 @@ from deploy.manifests.platform import (
     TOPICS_COMMANDS,
     VERSION,
     Process,
+    parity_checks,
     topics_environment,
 )
 from services.contracts.topics import SERVICES
@@ -46,6 +47,7 @@ def compose() -> dict[str, Any]:
         "topics": _topics(),
         **{process.name: _process(process) for process in PLATFORM},
         BACKUPS.name: _backups(),
+        **{process.name: {**_process(process), "profiles": ["parity"]} for process in parity_checks()},
         "prometheus": _prometheus(),
         "grafana": _grafana(),
     }

@@ -37,6 +37,9 @@ def manifest_files(root: Path) -> dict[Path, str]:
     files = {root / "deploy/compose.yaml": _one(compose())}
     files |= {k8s / "base" / f"{name}.yaml": _many(objects) for name, objects in base.items()}
     files[k8s / "base/kustomization.yaml"] = _one(_kustomization([f"{name}.yaml" for name in base]))
+    files[k8s / "components/parity/parity.yaml"] = _many(kubernetes.parity())
+    component = {"apiVersion": "kustomize.config.k8s.io/v1alpha1", "kind": "Component", "resources": ["parity.yaml"]}
+    files[k8s / "components/parity/kustomization.yaml"] = _one(component)
     servers = {
         "kafka": kubernetes_servers.kafka(root / "deploy"),
         "mongodb": kubernetes_servers.mongodb(root / "deploy"),

@@ -4,7 +4,7 @@ from collections.abc import Iterator
 from typing import Any, Final
 
 from deploy.local.processes import GATEWAY
-from deploy.manifests.platform import BACKUPS, IMAGE, PLATFORM, PORT, SECRETS, USER, VERSION, Process
+from deploy.manifests.platform import BACKUPS, IMAGE, PLATFORM, PORT, SECRETS, USER, VERSION, Process, parity_checks
 from services.contracts.topics import PARTITIONS, SERVICES
 
 Manifest = dict[str, Any]
@@ -16,7 +16,7 @@ KAFKA_SETTINGS: Final = "kafka-address"
 LAG_PER_REPLICA: Final = "500"
 """Records; a replica applies that many in about a second."""
 COOLDOWN_S: Final = 300
-REPLICAS: Final = {"api": 2, "gateway": 2, "relay": 2, "processor": 1}
+REPLICAS: Final = {"api": 2, "gateway": 2, "relay": 2, "parity": 1}
 """Of a relay one leads and one stands by; of processors KEDA decides."""
 STOP_WITHIN_S: Final = 10
 """Processes promise to end within five seconds."""
@@ -99,7 +99,7 @@ def container_security() -> Manifest:
 
 def container(process: Process) -> Manifest:
     """The process itself."""
-    told = process.environment("")
+    told = process.environment("", proxies="1")  # the ingress controller
     told.pop("KAFKA_BOOTSTRAP_SERVERS", None)
     mounts = [{"name": "tmp", "mountPath": "/tmp"}]  # noqa: S108 - the only place that it may write to
     if process.secrets:
@@ -213,6 +213,11 @@ def backups() -> list[Manifest]:
         "template": {"metadata": {"labels": labels(BACKUPS.name)}, "spec": template},
     }
     return [named("Deployment", "apps/v1", BACKUPS.name, spec=spec), service(BACKUPS.name), *claims]
+
+
+def parity() -> list[Manifest]:
+    """The processes that check projections all the time, for whoever adds the component."""
+    return [each for process in parity_checks() for each in (deployment(process), service(process.name))]
 
 
 def bases() -> dict[str, list[Manifest]]:

@@ -105,13 +105,13 @@ def monitoring() -> list[Manifest]:
         {"sourceLabels": ["__meta_kubernetes_service_label_app_kubernetes_io_name"], "targetLabel": "workload"},
         {
             "sourceLabels": ["workload"],
-            "regex": f"({'|'.join(SERVICES)})-(api|processor|relay)",
+            "regex": f"({'|'.join(SERVICES)})-(api|processor|relay|parity)",
             "targetLabel": "service",
             "replacement": "$1",
         },
         {
             "sourceLabels": ["workload"],
-            "regex": f"({'|'.join(SERVICES)})-(api|processor|relay)",
+            "regex": f"({'|'.join(SERVICES)})-(api|processor|relay|parity)",
             "targetLabel": "process",
             "replacement": "$2",
         },

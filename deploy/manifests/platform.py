@@ -1,5 +1,6 @@
 """Says what each process of a deployment is told: its command, environment and secrets."""
 
+import importlib
 from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Final, Literal
@@ -18,7 +19,7 @@ BACKUP: Final = "backup"
 USER: Final = 10001
 """Of the processes in their image; neither root nor anybody on the host."""
 
-Role = Literal["api", "processor", "relay", "gateway", "backup"]
+Role = Literal["api", "processor", "relay", "gateway", "backup", "parity"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -31,10 +32,14 @@ class Process:
     command: tuple[str, ...]
     secrets: tuple[str, ...]
 
-    def environment(self, kafka: str) -> dict[str, str]:
-        """What it is told besides what all are told; ``kafka`` is ``host:port,...``."""
+    def environment(self, kafka: str, *, proxies: str = "0") -> dict[str, str]:
+        """What it is told besides what all are told.
+
+        ``kafka`` is ``host:port,...``; ``proxies`` how many of ours stand before the gateway.
+        """
         if self.role == "gateway":
-            return {f"{service.upper()}_URL": f"http://{service}-api:{PORT}" for service in SERVICES}
+            urls = {f"{service.upper()}_URL": f"http://{service}-api:{PORT}" for service in SERVICES}
+            return urls | {"GATEWAY_PROXIES": proxies}
         if self.role == "backup":
             return backup_environment()
         service = self.service
@@ -102,6 +107,16 @@ BACKUPS: Final = Process(
     ("authority", *(f"mongodb_uri_{service}" for service in SERVICES)),
 )
 """Backs every database up, one a day."""
+
+
+def parity_checks() -> tuple[Process, ...]:
+    """A process for each service that has a projection to check; off until somebody switches it on."""
+    return tuple(
+        Process(f"{each}-parity", each, "parity", ("python", "-m", f"services.{each}", "parity"), _secrets_of(each))
+        for each in SERVICES
+        if importlib.import_module(f"services.{each}.recovery").RECOVERY.projection is not None
+    )
+
 
 TOPICS_COMMANDS: Final = (
     ("python", "-m", "services.eventing.topics_tool", "create", "--min-insync-replicas", "2"),

@@ -16,4 +16,5 @@ if [ "$(id -u)" = 0 ]; then
 fi
 exec docker-entrypoint.sh mongod --replSet silver --bind_ip_all --auth --keyFile "$own/mongodb_keyfile" \
     --tlsMode requireTLS --tlsCertificateKeyFile "$own/mongodb_certificate" --tlsCAFile "$secrets/authority" \
-    --tlsAllowConnectionsWithoutCertificates
+    --tlsAllowConnectionsWithoutCertificates \
+    --setParameter transactionLifetimeLimitSeconds=3600 # a backup is one transaction: docs/backup.md

@@ -106,7 +106,8 @@ async def log_is_ready(service: Service[Any], kind: Kind, settings: ServiceSetti
 
     topics = topics_of(service, kind)
     servers, security = settings.kafka_bootstrap_servers, settings.kafka_security
-    return await reach(servers, security, topics, within_s=settings.startup_wait_s, stop=stop)
+    group = service.build_handler().processor if kind == "processor" else None
+    return await reach(servers, security, topics, group=group, within_s=settings.startup_wait_s, stop=stop)
 
 
 def topics_of(service: Service[Any], kind: Kind) -> tuple[Topic, ...]:

@@ -66,18 +66,27 @@ class HttpSettings(BaseModel):
     model_config = ConfigDict(frozen=True)
 
     environment: Literal["development", "production"] = "production"
+    """`development` lets in development tokens and a simulated clock; `production` refuses both."""
     body_bytes_max: Annotated[int, Field(ge=1)] = MEBIBYTE
+    """The largest request body that is read."""
     requests_per_s: Annotated[int, Field(ge=0)] = 0
     """What one caller (a client, for one person) may ask a second, on average; 0 is no limit."""
     traces_ratio: TracesRatio = 0.01
     """The share of traces beginning here that is recorded, if ``TRACES_URL`` is set; others decide for their own."""
     cors_origins: CommaSeparated = ()
+    """The front ends' origins, `https://a,https://b`, whose pages a browser lets ask."""
     jwt_issuer: str = DEVELOPMENT_ISSUER
+    """Who must have issued a token (`iss`)."""
     jwt_audience: str = DEVELOPMENT_AUDIENCE
+    """Whom a token must be for (`aud`)."""
     jwt_jwks: str | None = None
+    """The issuer's public keys themselves."""
     jwt_jwks_file: Path | None = None
+    """A file of them."""
     jwt_jwks_url: str | None = None
+    """Where the issuer publishes them; https in production."""
     jwt_development_key_file: Path | None = None
+    """The private key that `make token` signs with; development only."""
     deployment_area: Annotated[str, Field(pattern=r"^([0-9]{2}|[0-9]{4}|[0-9]{6})$")] = "3408"
     """The area that everything in this deployment lies in; who reads all changes must cover it."""
 
@@ -102,12 +111,15 @@ class KafkaSettings(BaseSettings):
     """Where the brokers are, and who we are to them."""
 
     kafka_bootstrap_servers: Annotated[CommaSeparated, Field(min_length=1), AfterValidator(_addresses)]
+    """Some of the brokers, `host:port,host:port`; the others are learnt from them."""
     kafka_security_protocol: Protocol = "PLAINTEXT"
     """How the brokers are spoken to; ``SASL_SSL`` (name, password, encrypted) is what a deployment uses."""
     kafka_sasl_mechanism: Mechanism = "SCRAM-SHA-512"
+    """How the password is proved without being sent."""
     kafka_username: str = ""
     """The service's own user: what it may read and write is granted to that name."""
     kafka_password: SecretStr = SecretStr("")
+    """Of that user."""
     kafka_ca_file: Path | None = None
     """Certificates (PEM) of the authorities that sign the brokers'; left out, the system's own."""
 
@@ -150,16 +162,23 @@ class ServiceSettings(HttpSettings, KafkaSettings):
     """How long a process waits for a broker or a database that is still starting."""
     requests_per_s: Annotated[int, Field(ge=0)] = 50
     traces_url: TracesUrl = None
+    """Where recorded traces are sent (OTLP over HTTP); none: nowhere."""
     host: str = "0.0.0.0"  # noqa: S104 - a container's only network; a laptop's run says 127.0.0.1
+    """The address that a process listens on."""
     api_port: Port = 8000
+    """Of the api's HTTP."""
     processor_port: Port = 8000
+    """Of the processor's health and metrics."""
     relay_port: Port = 8000
+    """Of the relay's health and metrics."""
     mongodb_ids_per_query: Annotated[int, Field(ge=1, le=1_000)] = 250
     """The most that one query asks for by id. The development stand-in takes quadratic time: there it is smaller."""
     processor_linger_ms: Annotated[int, Field(ge=0, le=PROCESSOR_LINGER_MS_MAX)] = 50
     """At a trickle, how long a processor's batch waits for more: less is sooner, more costs less per event."""
     log_level: Literal["debug", "info", "warning", "error"] = "info"
+    """The least that is logged."""
     development_clock_file: Path | None = None
+    """Simulated business time, shared by all processes; development only."""
 
     @model_validator(mode="after")
     def check_clock(self) -> Self:

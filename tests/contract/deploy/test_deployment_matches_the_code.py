@@ -24,7 +24,8 @@ from tests.support.manifests import ROOT, Told, compose, overlay, told_by_compos
 
 DECIDED = {"JWT_ISSUER": "https://id.example", "JWT_JWKS_URL": "https://id.example/jwks.json"}
 OVERLAYS = ("production", "self-contained")
-JOBS = {"topics", "backup"}
+PARITY = {f"{service}-parity" for service in SERVICES}
+JOBS = {"topics", "backup"} | PARITY
 SECRETS = "/run/secrets/"
 PORT = 8000
 
@@ -153,7 +154,25 @@ def test_prometheus_reads_every_process_where_it_listens() -> None:
         for target in group["targets"]
     }
     assert targets >= {f"{name}:{PORT}" for name in PROCESSES}
-    assert {target.partition(":")[0] for target in targets} <= set(compose()["services"])
+    named = {
+        name for job in read["scrape_configs"] for group in job.get("dns_sd_configs", ()) for name in group["names"]
+    }
+    assert {target.partition(":")[0] for target in targets} | (named - PARITY) <= set(compose()["services"])
+
+
+def test_every_projection_has_a_check_that_can_be_switched_on() -> None:
+    services, told = compose()["services"], told_by_compose(DECIDED)
+    component = yaml.safe_load_all((ROOT / "k8s/components/parity/parity.yaml").read_text())
+    deployments = {each["metadata"]["name"] for each in component if each["kind"] == "Deployment"}
+    wanted = {
+        f"{each}-parity"
+        for each in SERVICES
+        if importlib.import_module(f"services.{each}.recovery").RECOVERY.projection is not None
+    }
+    assert wanted
+    assert deployments == {name for name, each in services.items() if each.get("profiles") == ["parity"]} == wanted
+    for name in wanted:
+        assert told[name].command == ("python", "-m", f"services.{name.removesuffix('-parity')}", "parity")
 
 
 def test_only_the_gateway_and_grafana_are_reached_from_outside() -> None:

@@ -9,9 +9,10 @@ from typing import Any
 import jsonschema
 import kubernetes_validate
 import pytest
+import yaml
 from cloudcoil.models.keda.v1alpha1 import ScaledObject, TriggerAuthentication
 
-from tests.support.manifests import Manifest, compose, overlay
+from tests.support.manifests import ROOT, Manifest, compose, overlay
 
 KUBERNETES_VERSION = "1.34"
 LABEL = {"type": "object", "additionalProperties": {"type": "string"}}
@@ -109,6 +110,13 @@ def test_every_object_of_an_overlay_is_valid(name: str) -> None:
         validate(each)
     names = [(each["kind"], each["metadata"]["name"]) for each in found]
     assert len(set(names)) == len(names)
+
+
+def test_the_component_that_checks_projections_is_valid() -> None:
+    found = list(yaml.safe_load_all((ROOT / "k8s/components/parity/parity.yaml").read_text()))
+    assert found
+    for each in found:
+        validate(each)
 
 
 @pytest.mark.parametrize(
