@@ -12,6 +12,7 @@ from typing import Final, NamedTuple, assert_never
 
 from deploy.local.broker import Broker
 from deploy.local.database import Database
+from deploy.local.processes import GATEWAY
 from deploy.local.servers import Servers
 from tests.support.chaos import disks
 from tests.support.chaos.appending import append_again, poison
@@ -227,13 +228,20 @@ class Faults:
                 os.kill(server.pid, signal.SIGCONT)
 
     async def _break(self, fault: Fault) -> None:
-        """Cuts or stalls what goes between two processes."""
-        links = self._stage.links
+        """Cuts or stalls what goes between two processes; then something must go over that link again."""
+        links, link = self._stage.links, self._stage.links.links[fault.target]
         (links.cut if fault.kind == "cut" else links.stall)(fault.target)
         try:
             await asyncio.sleep(fault.away_s)
         finally:
+            before = link.carried
             links.heal(fault.target)
+
+        async def carries() -> int:
+            return link.carried - before
+
+        if victim(fault) != GATEWAY:  # which nobody may ask for what two of its apis answer
+            await self._until(carries, f"nothing goes over {fault.target}")
         await self._ready(victim(fault))
 
     async def _repeat(self, topic: str) -> int:
