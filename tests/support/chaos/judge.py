@@ -14,6 +14,7 @@ from tests.support.oracle.crediting import GRADES, Ledger, credit
 ZEROS: Final = [0] * GRADES
 KILLED: Final = "terminated by SIGKILL"
 FAILED: Final = "exit status 75"
+WAITED: Final = "exit status 69"
 CHECKED_IN: Final = "activities.attendance.checked_in.v1"
 CHECKED_OUT: Final = "activities.attendance.checked_out.v1"
 SIGNED_UP: Final = "activities.attendance.signed_up.v1"
@@ -28,11 +29,13 @@ def judge(
     killed: Mapping[str, int],
     parked: int = 0,
     may_fail: Collection[str] = (),
+    servers_away: bool = False,
 ) -> list[str]:
     """Everything that is not as it must be, each as ``code: what``; nothing if all is well.
 
     ``as_of``: when it was looked; ``period``: the quarter of the scores; ``killed``: how often which process was;
-    ``parked``: so many records must be; ``may_fail``: services whose processes may have ended for what nobody expects.
+    ``parked``: so many records must be; ``may_fail``: services whose processes may have ended for what nobody expects;
+    ``servers_away``: whether a process that started may have waited in vain.
     """
     log = Log(evidence)
     ledger = credit(record.model.attendances(), as_of)
@@ -51,7 +54,7 @@ def judge(
         *_faults_of_accounts(record, evidence, ledger, log),
         *_faults_of_totals(evidence, ledger, log),
         *_faults_of_points(record, evidence, ledger, period),
-        *_faults_of_processes(evidence, killed, may_fail),
+        *_faults_of_processes(evidence, killed, may_fail, servers_away=servers_away),
         *_differs("parked", "all processors together", evidence.parked, parked),
     ]
 
@@ -203,9 +206,14 @@ def _faults_of_points(record: Record, evidence: Evidence, ledger: Ledger, period
     yield from _differs("points", period, evidence.points, must)
 
 
-def _faults_of_processes(evidence: Evidence, killed: Mapping[str, int], may_fail: Collection[str]) -> Iterator[str]:
-    """No process ended but by being killed, or because its database answered with errors that nobody expects."""
+def _faults_of_processes(
+    evidence: Evidence, killed: Mapping[str, int], may_fail: Collection[str], *, servers_away: bool
+) -> Iterator[str]:
+    """No process ended but by being killed, because its database answered with errors that nobody expects, or because
+    a server that was away did not come back in time for it to start.
+    """
     must = Counter({f"{name} {KILLED}": times for name, times in killed.items()})
     for each, times in (evidence.ended - must).items():
-        if not (each.endswith(FAILED) and each.partition("-")[0] in may_fail):
+        failed = each.endswith(FAILED) and each.partition("-")[0] in may_fail
+        if not failed and not (each.endswith(WAITED) and servers_away):
             yield f"ended: {each}, {times} times unasked"

@@ -17,6 +17,7 @@ from deploy.local.servers import SERVICES, Servers
 from services.contracts.topics import TOPICS
 from services.runtime import metrics
 from services.runtime.serving import EXIT_UNEXPECTED
+from services.runtime.startup import EXIT_UNAVAILABLE
 from tests.support.chaos.asking import Asking, Pace
 from tests.support.chaos.commands import Commands
 from tests.support.chaos.credentials import Credentials
@@ -54,6 +55,7 @@ COUNTED: Final = {
     "due_work_done": metrics.DUE_WORK_DONE.name,
 }
 """What is told of a run besides the verdict, by the counter it is read from."""
+SERVERS_AWAY: Final = frozenset({"kill_database", "kill_broker", "full_database", "full_broker"})
 LOOK_EVERY_S: Final = 1.0
 LOOK_TIMEOUT_S: Final = 2.0
 AT_THE_ENDS_WITHIN_S: Final = 120.0
@@ -94,6 +96,7 @@ async def run(
         await asyncio.to_thread(_read_operators, evidence, platform, servers)
     stops = await stop_all(platform)
     full = {each.fault.target for each in suffered if each.fault.kind == "full_database"}
+    away = any(each.fault.kind in SERVERS_AWAY for each in suffered)
     wrong = judge(
         record,
         evidence,
@@ -102,11 +105,14 @@ async def run(
         killed=faults.killed,
         parked=faults.parked,
         may_fail=full,
+        servers_away=away,
     )
     wrong += [
         f"ended: a spare {name} with {code}"
         for name, code in faults.spares_ended
-        if code != 0 and not (code == EXIT_UNEXPECTED and name.partition("-")[0] in full)
+        if code != 0
+        and not (code == EXIT_UNEXPECTED and name.partition("-")[0] in full)
+        and not (code == EXIT_UNAVAILABLE and away)
     ]
     wrong += [f"answer: 500, {asking.troubles['500']} times"] if asking.troubles["500"] and not full else []
     wrong += faults_of_stops(stops)

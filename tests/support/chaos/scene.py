@@ -37,6 +37,7 @@ class Scene:
     killed: dict[str, int] = field(default_factory=dict)
     parked: int = 0
     may_fail: set[str] = field(default_factory=set)
+    servers_away: bool = False
 
     def publish(self, topic: str, key: str, event_type: str, /, **data: Any) -> None:
         """Puts an event into its topic and into its owner's feed."""
@@ -78,6 +79,7 @@ class Scene:
             killed=self.killed,
             parked=self.parked,
             may_fail=self.may_fail,
+            servers_away=self.servers_away,
         )
         return {fault.partition(":")[0] for fault in found}
 

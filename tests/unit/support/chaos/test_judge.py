@@ -189,6 +189,13 @@ def test_a_process_whose_database_failed_may_end_for_that_and_no_other(scene: Sc
     assert scene.faults() == {"ended"}
 
 
+def test_a_process_may_wait_in_vain_for_a_server_that_was_away(scene: Scene) -> None:
+    scene.evidence.ended["hours-processor exit status 69"] = 1
+    assert scene.faults() == {"ended"}
+    scene.servers_away = True
+    assert scene.faults() == set()
+
+
 def test_a_record_that_was_put_aside_is_seen(scene: Scene) -> None:
     scene.evidence.parked = 1
     assert scene.faults() == {"parked"}
