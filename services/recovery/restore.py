@@ -20,6 +20,7 @@ from services.recovery import erased, files
 from services.recovery.builder import PARKED_PER_MINUTE_MAX, PARTITIONS
 from services.recovery.files import Manifest
 from services.recovery.order import Causes
+from services.recovery.patience import drop
 from services.recovery.recovery import Recovery
 from services.recovery.replay import replay
 from services.recovery.tail import PAGE_ROWS, Tail, TailBrokenError, TailEvent, begins_at, read_tail
@@ -94,7 +95,7 @@ async def load_backup(place: Place) -> tuple[int, int]:
     database = place.client.get_database(place.database, write_concern=DURABLE)
     for name in await database.list_collection_names():
         if name != SCHEMA:
-            await database.drop_collection(name)
+            await drop(database, name)
     mark = {"_id": SCHEMA_ID, "version": SCHEMA_VERSION, RESTORING: True}
     await database[SCHEMA].replace_one({"_id": SCHEMA_ID}, mark, upsert=True)
     gone = erased.read_erased(place.keys_dir)

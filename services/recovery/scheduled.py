@@ -12,10 +12,10 @@ from services.eventing.ports import Clock
 from services.recovery import catalogue
 from services.recovery.backup import take_backup
 from services.recovery.files import Manifest
+from services.recovery.patience import patient_client
 from services.recovery.settings import BackupSettings, database_of
 from services.runtime.logs import logger
 from services.runtime.metrics import BACKUP_LAST_SUCCESS, Metrics
-from services.runtime.mongo_commands import open_client
 
 AGAIN_AFTER_S: Final = 300.0
 """After a failure; the alert on a backup's age rings long after the first."""
@@ -35,7 +35,7 @@ def services_of(settings: BackupSettings) -> tuple[str, ...]:
 async def back_up(settings: BackupSettings, service: str, wall: Clock) -> Manifest:
     """One backup of one service, then those removed that are beyond what is kept."""
     uri, database = database_of(service)
-    client = open_client(uri, f"{service} backup")
+    client = patient_client(uri, f"{service} backup")
     data_dir, keys_dir = settings.backup_dir, settings.backup_keys_dir
     try:
         manifest = await take_backup(client, database, service, data_dir=data_dir, keys_dir=keys_dir, wall=wall)

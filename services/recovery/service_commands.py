@@ -11,7 +11,7 @@ import typer
 from services.eventing import generations
 from services.eventing.history import History
 from services.eventing.ports import LogError, Store, StoreError
-from services.recovery import catalogue, command_line, parity
+from services.recovery import catalogue, command_line, parity, patience
 from services.recovery.builder import Builder, NotBuiltError
 from services.recovery.compare import Verdict, told
 from services.recovery.recovery import Recovery
@@ -33,7 +33,6 @@ from services.runtime.command_line import command_line as service_line
 from services.runtime.ids import system_randomness
 from services.runtime.metrics import Metrics
 from services.runtime.mongo import MongoStore
-from services.runtime.mongo_commands import open_client
 from services.runtime.operations import operations_app
 from services.runtime.process import run
 from services.runtime.service import Service
@@ -75,11 +74,11 @@ async def world(service: Service[Any], settings: ServiceSettings, metrics: Metri
     uri, database = settings.mongodb_uri.get_secret_value(), settings.database
     ids = settings.mongodb_ids_per_query
     base = MongoStore.open(uri, database, system_randomness(), ids_per_query=ids)
-    client = open_client(uri, f"{service.name} rebuild")
+    client = patience.patient_client(uri, f"{service.name} rebuild")
 
     async def drop(collections: Sequence[str]) -> None:
         for name in collections:
-            await client[database].drop_collection(name)
+            await patience.drop(client[database], name)
 
     try:
         bootstrap = ",".join(settings.kafka_bootstrap_servers)
@@ -142,7 +141,7 @@ def _place(service: str, settings: ServiceSettings, folders: BackupSettings, nam
         if newest is None:
             raise RestoreRefusedError(f"{folders.backup_dir}: no backup of {service}")
         name = newest.folder.name
-    client = open_client(settings.mongodb_uri.get_secret_value(), f"{service} restore")
+    client = patience.patient_client(settings.mongodb_uri.get_secret_value(), f"{service} restore")
     data, keys = folders.backup_dir / service / name, folders.backup_keys_dir / service / name
     return Place(client, settings.database, data, keys, folders.backup_keys_dir)
 

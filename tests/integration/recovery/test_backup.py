@@ -1,50 +1,27 @@
 """A backup is one instant of a database, in whole files, with the keys apart and the erased left out."""
 
 import asyncio
-import base64
 import gzip
 import os
 import subprocess
 import sys
-from collections.abc import AsyncIterator, Mapping
+from collections.abc import Mapping
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
-from typing import Any
 
 import pytest
-from pymongo import AsyncMongoClient
 
 from services.eventing.positions import POSITIONS
 from services.recovery import catalogue, erased, files
 from services.recovery.backup import take_backup
 from services.recovery.files import BackupBrokenError
-from services.runtime.mongo_commands import open_client
 from services.runtime.vault import KEY_VAULT, MongoVault
+from tests.support.backups import DATABASE, Client
 from tests.support.documented_commands import commands_of
 from tests.support.ports import SetClock
 
-DATABASE = "recovery_backup"
-MASTER_KEY = base64.b64encode(bytes(range(96))).decode()
 AT = datetime(2026, 11, 24, 3, tzinfo=UTC)
 SECRET = "安庆甄某某"
-Client = AsyncMongoClient[dict[str, Any]]
-
-
-@pytest.fixture
-async def client(mongodb_uris: Mapping[str, str]) -> AsyncIterator[Client]:
-    """A client of registry's server, with a database of these tests' own."""
-    opened = open_client(mongodb_uris["registry"], "test")
-    await opened.drop_database(DATABASE)
-    yield opened
-    await opened.drop_database(DATABASE)
-    await opened.close()
-
-
-@pytest.fixture
-async def vault(mongodb_uris: Mapping[str, str]) -> AsyncIterator[MongoVault]:
-    opened = MongoVault.connect(mongodb_uris["registry"], DATABASE, base64.b64decode(MASTER_KEY))
-    yield opened
-    await opened.close()
 
 
 async def taken(client: Client, folder: Path, at: datetime = AT) -> files.Manifest:
