@@ -34,21 +34,27 @@ async def reach(
     """Waits for a broker that is still starting, then looks at the topics and the group. False: asked to stop.
 
     Raises ``LogUnreachableError`` if none answers in time, ``LogForbiddenError`` at once if one does not take us, and
-    ``LogRefusedError`` for topics that are missing or of another partition count.
+    ``LogRefusedError`` for topics that are still missing then or, at once, of another partition count.
     """
     give_up_at = asyncio.get_running_loop().time() + within_s
     while not stop.is_set():
+        is_over = asyncio.get_running_loop().time() >= give_up_at
         try:
             partitions = await _partitions(bootstrap, security, group)
         except (KafkaError, OSError, TimeoutError) as error:
             await _refuse(bootstrap, security)
-            if asyncio.get_running_loop().time() >= give_up_at:
+            if is_over:
                 raise LogUnreachableError(_unreachable(bootstrap, security, within_s)) from error
-            await asyncio.sleep(AGAIN_S)
         else:
-            if faults := [fault for topic in topics for fault in _faults(topic, partitions.get(topic.name), security)]:
+            faults = [fault for topic in topics for fault in _faults(topic, partitions.get(topic.name), security)]
+            if not faults:
+                return True
+            # A broker that has just started may not have heard of all topics yet; of another count it has.
+            if is_over or any(
+                topic.name in partitions and partitions[topic.name] != topic.partitions for topic in topics
+            ):
                 raise LogRefusedError("; ".join(faults))
-            return True
+        await asyncio.sleep(AGAIN_S)
     return False
 
 

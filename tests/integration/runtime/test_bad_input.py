@@ -165,7 +165,7 @@ def test_topics_that_are_missing_or_of_another_partition_count(kafka_bootstrap: 
 
         async def look(*topics: Topic) -> bool:
             stop = asyncio.Event()
-            return await reach([kafka_bootstrap], LogSecurity(), topics, group="x", within_s=5, stop=stop)
+            return await reach([kafka_bootstrap], LogSecurity(), topics, group="x", within_s=10, stop=stop)
 
         assert asyncio.run(look(good))
         with pytest.raises(LogRefusedError) as refused:
