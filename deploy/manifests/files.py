@@ -96,5 +96,7 @@ def _one(document: Mapping[str, Any]) -> str:
 
 
 def _many(documents: Sequence[Mapping[str, Any]]) -> str:
-    dumped = (yaml.dump(dict(each), Dumper=_Dumper, sort_keys=False, width=120) for each in documents)
+    dumped = (
+        yaml.dump(dict(each), Dumper=_Dumper, sort_keys=False, allow_unicode=True, width=120) for each in documents
+    )
     return HEAD + "---\n".join(dumped)

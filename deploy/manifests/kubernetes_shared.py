@@ -1,6 +1,9 @@
 """Makes the Kubernetes objects that all processes share: settings, jobs, network, ways in, monitoring."""
 
+from pathlib import Path
 from typing import Any, Final
+
+import yaml
 
 from deploy.local.processes import GATEWAY
 from deploy.manifests.kubernetes import (
@@ -16,6 +19,7 @@ from deploy.manifests.kubernetes import (
     secret_volume,
 )
 from deploy.manifests.platform import (
+    BACKUP,
     IMAGE,
     KAFKA_PORT,
     MONGODB_PORT,
@@ -31,6 +35,7 @@ from services.eventing.access_tool import MONITOR, USERS
 
 MONITORING: Final = {"kubernetes.io/metadata.name": "monitoring"}
 INGRESS: Final = {"kubernetes.io/metadata.name": "ingress-nginx"}
+RULES: Final = Path(__file__).parents[1] / "observability" / "prometheus" / "rules"
 DNS_PORT: Final = 53
 HTTPS_PORT: Final = 443
 JOB_SECONDS_MAX: Final = 600
@@ -100,7 +105,7 @@ def scaling() -> list[Manifest]:
 
 
 def monitoring() -> list[Manifest]:
-    """Prometheus reads every process, and names each as the static configuration for Compose does."""
+    """Prometheus reads every process, names each as Compose's configuration does, and judges by the same rules."""
     relabelled = [
         {"sourceLabels": ["__meta_kubernetes_service_label_app_kubernetes_io_name"], "targetLabel": "workload"},
         {
@@ -115,6 +120,10 @@ def monitoring() -> list[Manifest]:
             "targetLabel": "process",
             "replacement": "$2",
         },
+        *(
+            {"sourceLabels": ["workload"], "regex": f"({GATEWAY}|{BACKUP})", "targetLabel": label, "replacement": "$1"}
+            for label in ("service", "process")
+        ),
     ]
     endpoint = {
         "port": "http",
@@ -124,7 +133,11 @@ def monitoring() -> list[Manifest]:
         "relabelings": relabelled,
     }
     spec = {"selector": {"matchLabels": dict(PART_OF)}, "endpoints": [endpoint]}
-    return [named("ServiceMonitor", "monitoring.coreos.com/v1", "silver-service", spec=spec)]
+    groups = [group for path in sorted(RULES.glob("*.yml")) for group in yaml.safe_load(path.read_text())["groups"]]
+    return [
+        named("ServiceMonitor", "monitoring.coreos.com/v1", "silver-service", spec=spec),
+        named("PrometheusRule", "monitoring.coreos.com/v1", "silver-service", spec={"groups": groups}),
+    ]
 
 
 def ingress() -> list[Manifest]:

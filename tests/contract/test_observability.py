@@ -2,6 +2,7 @@
 
 import re
 from collections.abc import Iterator
+from typing import Any
 
 import pytest
 import yaml
@@ -88,6 +89,27 @@ def test_the_names_in_a_query_are_found() -> None:
         "", 'histogram_quantile(0.9, sum by (le) (rate(a_bucket{x=~"b|c"}[5m]))) > 3 unless max by (s) (d) == 1'
     )
     assert query.asks() == {"a_bucket": {"x", "le", "s"}, "d": {"le", "s"}}
+
+
+def monitoring(kind: str) -> dict[str, Any]:
+    documents = yaml.safe_load_all((ROOT / "k8s" / "base" / "monitoring.yaml").read_text())
+    (found,) = [each for each in documents if each["kind"] == kind]
+    return dict(found["spec"])
+
+
+def test_kubernetes_judges_by_the_same_rules() -> None:
+    told = [rule for group in monitoring("PrometheusRule")["groups"] for rule in group["rules"]]
+    assert sorted(told, key=str) == sorted((rule for _, rule in alerts()), key=str)
+
+
+def test_kubernetes_names_every_process_as_compose_does() -> None:
+    (endpoint,) = monitoring("ServiceMonitor")["endpoints"]
+    for (service, process), target in platform_targets().items():
+        workload, labels = target.partition(":")[0], {}
+        for each in endpoint["relabelings"]:
+            if each["sourceLabels"] == ["workload"] and (found := re.fullmatch(each["regex"], workload)):
+                labels[each["targetLabel"]] = found.expand(each["replacement"].replace("$", "\\"))
+        assert labels == {"service": service, "process": process}, workload
 
 
 def test_every_process_is_scraped_at_its_own_name_and_port() -> None:

@@ -70,7 +70,46 @@ SERVICE_MONITOR = {
         },
     },
 }
-"""By hand, from the Prometheus operator's API reference: no package carries its schema."""
+RULE = {
+    "type": "object",
+    "additionalProperties": False,
+    "required": ["alert", "expr", "labels", "annotations"],
+    "properties": {
+        "alert": {"type": "string"},
+        "expr": {"type": "string"},
+        "for": {"type": "string", "pattern": "^[0-9]+(s|m|h)$"},
+        "labels": LABEL,
+        "annotations": LABEL,
+    },
+}
+PROMETHEUS_RULE = {
+    "type": "object",
+    "additionalProperties": False,
+    "required": ["apiVersion", "kind", "metadata", "spec"],
+    "properties": {
+        "apiVersion": {"const": "monitoring.coreos.com/v1"},
+        "kind": {"const": "PrometheusRule"},
+        "metadata": METADATA,
+        "spec": {
+            "type": "object",
+            "additionalProperties": False,
+            "required": ["groups"],
+            "properties": {
+                "groups": {
+                    "type": "array",
+                    "minItems": 1,
+                    "items": {
+                        "type": "object",
+                        "additionalProperties": False,
+                        "required": ["name", "rules"],
+                        "properties": {"name": {"type": "string"}, "rules": {"type": "array", "items": RULE}},
+                    },
+                },
+            },
+        },
+    },
+}
+"""Both by hand, from the Prometheus operator's API reference: no package carries its schemas."""
 
 
 def strict(schema: Any) -> Any:
@@ -88,6 +127,7 @@ def strict(schema: Any) -> Any:
 OTHERS = {
     "ScaledObject": strict(ScaledObject.model_json_schema(by_alias=True)),
     "TriggerAuthentication": strict(TriggerAuthentication.model_json_schema(by_alias=True)),
+    "PrometheusRule": PROMETHEUS_RULE,
     "ServiceMonitor": SERVICE_MONITOR,
 }
 
@@ -129,6 +169,7 @@ def test_the_component_that_checks_projections_is_valid() -> None:
         ("ScaledObject", ("spec", "cooldownPeriod"), "five minutes"),
         ("TriggerAuthentication", ("spec", "secretTargetRefs"), []),
         ("ServiceMonitor", ("spec", "endpoints", 0, "intervall"), "15s"),
+        ("PrometheusRule", ("spec", "groups", 0, "rules", 0, "labels"), "critical"),
     ],
 )
 def test_a_planted_mistake_is_found(kind: str, path: tuple[Any, ...], wrong: Any) -> None:
