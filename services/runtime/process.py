@@ -12,6 +12,7 @@ from typing import Any, Final, NoReturn
 from pymongo.errors import PyMongoError
 
 from services.contracts.topics import BY_NAME, TOPICS, Topic
+from services.eventing.generations import live
 from services.eventing.log_security import LogRefusedError
 from services.eventing.ports import Ports, StoreAdmin, StoreUnavailableError
 from services.eventing.relay.lease import LEASE, RELAY_ID
