@@ -82,7 +82,8 @@ async def _main(service: Service[Any], kind: Kind, settings: ServiceSettings, me
         if can_start:
             if kind == "api":  # the other kinds take over what they own
                 await store.hold(f"api|{platform.node()}|{settings.api_port}")
-            running = Running(service, kind, settings, metrics, replace(ports, spans=to), stop)
+            told = replace(ports, store=await live(store), spans=to)
+            running = Running(service, kind, settings, metrics, told, stop)
             await {"api": _api, "processor": _processor, "relay": _relay}[kind](running)
 
 
