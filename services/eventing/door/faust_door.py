@@ -41,6 +41,9 @@ LINGER_MS = 50
 FETCH_WAIT_MS = 200
 """How long the broker holds a fetch that has nothing: a partition emptied meanwhile is not asked for earlier."""
 PARTITION_FETCH_BYTES_MAX = 1 << 20
+METADATA_AGE_MAX_S = 10.0
+"""aiokafka repeats no look at the topics that failed: whoever joins while the broker is on its way back sees none, is
+given no partition, and looks again only when what it knows is so old."""
 COMMIT_INTERVAL_S = 2.0
 COMMIT_WITHIN_S = 3.0
 IDLE_S = 0.1
@@ -424,6 +427,7 @@ def _app(
         stream_wait_empty=True,  # or wait_empty is never called
         broker_max_poll_records=settings.batch_records_max,
         broker_commit_interval=COMMIT_INTERVAL_S,
+        consumer_metadata_max_age_ms=int(METADATA_AGE_MAX_S * 1000),
         broker_session_timeout=settings.session_timeout_s,
         broker_heartbeat_interval=settings.session_timeout_s / 5,
         broker_request_timeout=settings.request_timeout_s,
