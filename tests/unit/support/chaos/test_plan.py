@@ -17,6 +17,7 @@ from tests.support.chaos.plan import (
     EVERY_CARD,
     EVERY_S,
     FAMILIES,
+    KEPT,
     LINKS,
     READ_BY,
     RIGHT_CLOCK,
@@ -144,3 +145,11 @@ def test_a_plan_of_an_earlier_release_is_still_read(tmp_path: Path) -> None:
 def test_every_processor_that_loses_its_topic_reads_it() -> None:
     assert all(len(topics) == 1 for topics in READ_BY.values())
     assert len(READ_BY) >= len(ENDINGS)
+
+
+def test_plans_that_failed_once_are_still_read() -> None:
+    kept = sorted(KEPT.glob("*.json"))
+    assert kept
+    for path in kept:
+        plan = load(path)
+        assert {fault.card for fault in plan.faults} <= set(EVERY_CARD)
