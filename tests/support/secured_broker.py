@@ -29,6 +29,8 @@ class SecuredBroker:
 
     bootstrap: str
     secrets: Path
+    among_brokers: tuple[int, int]
+    """The ports where brokers and controllers speak to each other."""
 
     def secret(self, name: str) -> str:
         return (self.secrets / name).read_text()
@@ -89,7 +91,7 @@ def secured_broker(data_dir: Path) -> Iterator[SecuredBroker]:
         "REPLICAS": "1",
         "REPLICAS_IN_SYNC": "1",
     }
-    broker = SecuredBroker(f"127.0.0.1:{clients}", secrets)
+    broker = SecuredBroker(f"127.0.0.1:{clients}", secrets, (internal, controller))
     command = ["env", *(f"{name}={value}" for name, value in told.items()), str(KAFKA / "start.sh")]
     server = ServerProcess("secured broker", command, data_dir / "broker.log", lambda: _is_ready(broker))
     server.launch()

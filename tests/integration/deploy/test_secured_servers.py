@@ -4,6 +4,8 @@ import asyncio
 import json
 import os
 import signal
+import socket
+import ssl
 import subprocess
 import sys
 import time
@@ -18,7 +20,7 @@ from kafka.admin import ACL, ACLOperation, ACLPermissionType, KafkaAdminClient, 
 
 from services.contracts.ids import EventId
 from services.contracts.registry import VOLUNTEERS
-from services.contracts.topics import TOPICS
+from services.contracts.topics import TOPICS, Topic
 from services.eventing.access_tool import AccessRefusedError, grant_access, grants, present_grants, read_passwords
 from services.eventing.facts import Fact
 from services.eventing.log_security import LogForbiddenError
@@ -198,6 +200,30 @@ async def test_a_user_without_the_permission_cannot_write(broker: SecuredBroker)
         await writer.append([Message("hours.entries", b"V-1", b"{}", ())])
     finally:
         await writer.close()
+
+
+async def test_what_nobody_declared_nobody_may_use(broker: SecuredBroker) -> None:
+    undeclared = Topic("undeclared", "hours", "key", ())
+    create_topics(broker.bootstrap, topics=[undeclared], settings=broker.admin().arguments())
+    security = broker.security("hours", broker.secret("kafka_hours_password"))
+    writer = KafkaLogWriter(broker.bootstrap, client_id="test", settings=security.arguments())
+    try:
+        with pytest.raises(LogForbiddenError):
+            await writer.append([Message(undeclared.name, b"V-1", b"{}", ())])
+    finally:
+        await writer.close()
+
+
+@pytest.mark.parametrize("listener", [0, 1])
+def test_nobody_without_a_brokers_certificate_speaks_to_brokers_as_one(broker: SecuredBroker, listener: int) -> None:
+    context = ssl.create_default_context(cafile=broker.ca_file)
+    address = ("127.0.0.1", broker.among_brokers[listener])
+    with (
+        pytest.raises(ssl.SSLError, match=r"certificate_required|bad_certificate|CERTIFICATE"),
+        socket.create_connection(address, 5) as plain,
+        context.wrap_socket(plain, server_hostname="127.0.0.1") as encrypted,
+    ):
+        encrypted.recv(1)  # in TLS 1.3 the server's refusal comes with the first answer
 
 
 def test_a_processor_of_another_services_user_does_not_begin(
