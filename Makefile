@@ -13,6 +13,7 @@ ROLE   ?= clerk
 AREA   ?= 3408
 SERVICE ?= hours
 RUN    ?= .local/run
+DO     ?= list
 
 export SIM_RUNS := $(RUNS)
 export SIM_SEED := $(SEED)
@@ -29,8 +30,8 @@ run: setup ## Run the whole platform on a city's last quarter; Ctrl-C ends it
 token: setup ## Print a development token: make token ROLE=clerk AREA=3408
 	@$(BIN)/python -m services.runtime.auth token --role $(ROLE) --area $(AREA)
 
-parked: setup ## Show what waits in a running platform: make parked SERVICE=hours
-	@set -a; . $(RUN)/environment.sh; set +a; $(BIN)/python -m services.$(SERVICE) parked list
+parked: setup ## Show and mend what waits in a running platform: make parked SERVICE=hours DO="show 'hours|...'"
+	@set -a; . $(RUN)/environment.sh; set +a; $(BIN)/python -m services.$(SERVICE) parked $(DO)
 
 ##@ Check
 test: check prepare ## Run every check and test, as CI does (under 20 minutes)
