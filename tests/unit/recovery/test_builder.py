@@ -22,7 +22,7 @@ from services.hours.ledger import store as ledger
 from services.hours.ledger.handlers import LedgerHandler, LedgerState
 from services.hours.ledger.rules import Change
 from services.hours.recovery import PROJECTION as LEDGER
-from services.recovery.builder import Builder, NotBuiltError
+from services.recovery.builder import Builder, Live, NotBuiltError
 from services.recovery.compare import Verdict, told
 from services.recovery.parity import watch
 from services.recovery.projection import Projection
@@ -30,6 +30,7 @@ from services.recovery.swap import RETIRED_OFFSET, SwapRefusedError, next_genera
 from services.runtime.metrics import Metrics
 from tests.support.attendance import at, checked_in, checked_out, session, timed_out
 from tests.support.history import MemoryHistory
+from tests.support.memory_store import MemoryStore
 from tests.support.ports import SetClock
 from tests.support.processing import Processing
 from tests.support.witness import Witness
@@ -263,7 +264,7 @@ async def test_a_swap_repairs_a_projection_and_the_processor_goes_on_in_it() -> 
         await hours.take(two_hours(9, 9)[0])
 
 
-async def test_a_swap_is_refused_where_records_differ_and_where_the_processor_went_on() -> None:
+async def test_a_swap_is_refused_where_records_differ() -> None:
     hours = await lived(hours_wiring, EVENTS, Dropping())
     with pytest.raises(SwapRefusedError, match="records differ"):
         await swap(await built(hours, LEDGER), LEDGER, hours.store, 2, accept=True)
@@ -307,3 +308,40 @@ async def test_a_second_generation_is_built_from_the_first_ones_place() -> None:
 
 async def nothing_dropped(collections: Sequence[str]) -> None:
     """Nothing is there yet."""
+
+
+async def test_a_swap_never_leaves_out_what_was_applied_while_it_compared() -> None:
+    hours = await lived(hours_wiring, EVENTS[:5])
+    builder = await built(hours, LEDGER, history := MemoryHistory.of(hours))
+    compared: list[Verdict] = []
+    verdict_of = builder.verdict
+
+    async def slowly(live: Live) -> Verdict:
+        compared.append(await verdict_of(live))
+        if len(compared) == 1:
+            await hours.take(EVENTS[5])
+            history.log.update(MemoryHistory.of(hours).log)
+        return compared[-1]
+
+    builder.verdict = slowly  # type: ignore[method-assign]
+    await swap(builder, LEDGER, hours.store, 2, accept=False)
+    assert len(compared) == 2
+    engine = Engine(hours.handler, await live(hours.store), SetClock(), hours.witness)
+    assert await engine.positions(hours.applied) == hours.applied
+
+
+async def test_who_builds_beside_the_live_one_ends_none_of_its_sessions() -> None:
+    class Sessions(MemoryStore):
+        async def take_over(self, owner: str) -> None:
+            taken.append(owner)
+            await super().take_over(owner)
+
+    taken: list[str] = []
+    hours = await lived(hours_wiring, EVENTS)
+    store = Sessions(hours_wiring.SERVICE.all_indexes(), collections=hours_wiring.SERVICE.all_collections())
+    for name in hours_wiring.SERVICE.all_collections():
+        store.put(name, *hours.store.documents(name).values())
+    hours.store = store
+    await verdict(hours, LEDGER)
+    assert taken
+    assert all(owner.endswith("~2") for owner in taken)
