@@ -160,6 +160,27 @@ def test_prometheus_reads_every_process_where_it_listens() -> None:
     assert {target.partition(":")[0] for target in targets} | (named - PARITY) <= set(compose()["services"])
 
 
+def test_kubernetes_names_what_prometheus_reads_as_compose_does() -> None:
+    """By service and process, which alerts and dashboards ask for."""
+    (monitor,) = [each for each in overlay("production") if each["kind"] == "ServiceMonitor"]
+    relabelings = monitor["spec"]["endpoints"][0]["relabelings"]
+
+    def labels(name: str) -> dict[str, str]:
+        made: dict[str, str] = {}
+        for each in relabelings:
+            (source,) = each["sourceLabels"]
+            if found := re.fullmatch(each.get("regex", "(.*)"), made.get(source, name)):
+                made[each["targetLabel"]] = found.expand(each.get("replacement", "$1").replace("$", "\\"))
+        return {label: value for label, value in made.items() if label in {"service", "process"}}
+
+    read = yaml.safe_load((ROOT / "deploy/observability/prometheus/prometheus.yml").read_text())
+    groups = [group for job in read["scrape_configs"] for group in job.get("static_configs", ())]
+    wanted = {target.partition(":")[0]: group["labels"] for group in groups for target in group["targets"]}
+    assert {name: labels(name) for name in PROCESSES} == {name: wanted[name] for name in PROCESSES}
+    assert labels("hours-parity") == {"service": "hours", "process": "parity"}
+    assert labels("backup") == {"service": "backup", "process": "backup"}
+
+
 def test_every_projection_has_a_check_that_can_be_switched_on() -> None:
     services, told = compose()["services"], told_by_compose(DECIDED)
     component = yaml.safe_load_all((ROOT / "k8s/components/parity/parity.yaml").read_text())
