@@ -24,6 +24,18 @@ class ChangesPage(NamedTuple):
     """The same as before if there was nothing yet."""
 
 
+class Change(NamedTuple):
+    """One change: the cursor behind it, and the CloudEvents JSON of its event."""
+
+    cursor: str
+    value: bytes
+
+
+def number_of(cursor: str) -> int:
+    """How many changes lie before a cursor. Raises ``CursorUnknownError`` if it is none."""
+    return _parse(cursor).number
+
+
 class _Place(NamedTuple):
     """Behind which change a page begins: its number, and the epoch it was numbered in."""
 
@@ -36,20 +48,36 @@ async def read_changes(store: Reads, after: str | None, limit: int) -> ChangesPa
 
     ``store`` is read outside of a transaction: only what a majority holds is told. Raises ``CursorUnknownError``.
     """
+    changes = await list_changes(store, after, limit)
+    place = _parse(after if after is not None else START)
+    return ChangesPage(
+        [change.value for change in changes], changes[-1].cursor if changes else f"{place.epoch}.{place.number}"
+    )
+
+
+async def list_changes(store: Reads, after: str | None, limit: int) -> list[Change]:
+    """As ``read_changes``, each change with the cursor behind it."""
     assert 1 <= limit <= CHANGES_PAGE_EVENTS_MAX
     place = _parse(after if after is not None else START)
     rows = await _rows_from(store, place, limit)
     documents = await store.get(OUTBOX, [row["_id"] for row in rows])
-    items: list[bytes] = []
+    changes: list[Change] = []
     for row in rows:
         document = documents.get(row["_id"], {})
         if document.get("change_from") != row["change_from"]:
             break  # this second read shows an older state than the first: the next page will have it
-        some = _events_behind(document, place.number, limit - len(items))
-        items += some
-        if some:
-            place = _Place(row["epoch"], place.number + len(some))
-    return ChangesPage(items, f"{place.epoch}.{place.number}")
+        first = place.number + len(changes)
+        some = _events_behind(document, first, limit - len(changes))
+        changes += [Change(f"{row['epoch']}.{number}", value) for number, value in enumerate(some, start=first + 1)]
+    return changes
+
+
+async def latest_cursor(store: Reads) -> str:
+    """The cursor behind the last change there is."""
+    rows = await store.find(
+        OUTBOX, {"change_to": {"$gte": 1}}, sort=(("change_to", -1),), limit=1, fields=("change_to", "epoch")
+    )
+    return f"{rows[0]['epoch']}.{rows[0]['change_to']}" if rows else START
 
 
 def _parse(cursor: str) -> _Place:

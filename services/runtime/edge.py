@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from datetime import datetime
 from http import HTTPStatus
 from typing import Final, NamedTuple
+from urllib.parse import parse_qsl
 
 from starlette.datastructures import Headers, MutableHeaders
 from starlette.requests import ClientDisconnect
@@ -39,6 +40,8 @@ SECURITY_HEADERS: Final[Mapping[str, str]] = {
     "x-frame-options": "DENY",
 }
 """On every answer that does not set its own. Browsers heed HSTS over TLS only, so that it does no harm without."""
+EVENTS_PATH: Final = "/v1/events"
+"""The one route that a ticket opens as well as a token."""
 PROTECTED: Final = "/v1/"
 """Everything below needs a valid token."""
 
@@ -97,7 +100,8 @@ class Observed:
 
     async def _answer(self, scope: Scope, receive: Receive, answer: "_Answer", trace: Trace) -> None:
         try:
-            async with asyncio.timeout(self._timeout_s):
+            async with asyncio.timeout(self._timeout_s) as limit:
+                scope["time_limit"] = limit  # what answers with a stream has limits of its own
                 await self._app(scope, receive, answer.send)
         except ClientDisconnect:
             answer.status = STATUS_CLIENT_GONE
@@ -200,7 +204,7 @@ class Admission:
         if scope["type"] == "http":
             headers = Headers(scope=scope)
             try:
-                if scope["path"].startswith(PROTECTED):
+                if scope["path"].startswith(PROTECTED) and not _has_ticket(scope, headers):
                     scope["caller"] = await self._authenticated(scope, headers.get("authorization"))
                     self._check_rate(scope["caller"])
                 self._check_size(scope["path"], headers.get("content-length", ""))
@@ -229,3 +233,12 @@ class Admission:
             limits = [large.bytes_max for large in self._large_bodies if large.paths.fullmatch(path)]
             if size > max(limits, default=self._body_bytes_max):
                 raise RefusedError(Refusal("body_too_large"))
+
+
+def _has_ticket(scope: Scope, headers: Headers) -> bool:
+    """Whether a request shows a ticket instead of a token, at the one route that looks at it."""
+    return (
+        scope["path"] == EVENTS_PATH
+        and "authorization" not in headers
+        and any(name == "ticket" for name, _ in parse_qsl(scope["query_string"].decode("latin-1")))
+    )

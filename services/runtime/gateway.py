@@ -45,6 +45,8 @@ EXTRA_TIME_S: Final = 10.0
 """What a service gets beyond its own time limit before the gateway gives a request up."""
 REQUESTS_AT_ONCE_MAX: Final = 500
 """Beyond it callers are told to try again, rather than wait where nobody sees them."""
+STREAMS_AT_ONCE_MAX: Final = 400
+"""Event streams, beside those; together with them less than the connections to services there may be."""
 PROXIES_MAX: Final = 5
 PUBLIC: Final = (b"/v1/", b"/docs", b"/openapi.json")
 """What a backend shows to the world; its metrics and health are for its own network."""
@@ -135,7 +137,7 @@ class Proxy:
         self._rate, self._proxies = RateLimit(limits.requests_per_s), limits.proxies
         self._origins = {name.encode(): origin for name, origin in origins.items()}
         self._labels = {name: _Label(f"/{name.decode()}/*") for name in self._origins}
-        self._at_once = 0
+        self._at_once = self._streams = 0
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         name, slash, rest = scope["raw_path"][1:].partition(b"/") if scope["type"] == "http" else (b"", b"", b"")
@@ -167,6 +169,8 @@ class Proxy:
         try:
             body = upload.pieces() if upload else None
             async with self._backends.ask(BackendRequest(scope["method"], url, request_headers(scope), body)) as answer:
+                if is_stream(answer):
+                    return await self._pass_stream_on(answer, exchange, scope)
                 await exchange.answer(answer)
         except (BackendGoneError, BackendLateError) as error:
             if upload is not None and upload.is_broken_off:
@@ -176,6 +180,20 @@ class Proxy:
             return Refusal("bad_gateway" if isinstance(error, BackendGoneError) else "gateway_timeout")
         finally:
             self._at_once -= 1
+        return None
+
+    async def _pass_stream_on(self, answer: BackendAnswer, exchange: "Exchange", scope: Scope) -> Refusal | None:
+        """A stream goes on for long: it has a place of its own, and no time limit but its service's."""
+        if self._streams >= STREAMS_AT_ONCE_MAX:
+            return Refusal("try_again")
+        scope["time_limit"].reschedule(None)
+        self._streams += 1
+        self._at_once -= 1
+        try:
+            await exchange.answer(answer)
+        finally:
+            self._streams -= 1
+            self._at_once += 1
         return None
 
 
@@ -255,6 +273,13 @@ def answer_headers(sent: Headers, prefix: bytes) -> Headers:
 def _end_to_end(headers: Headers, dropped: frozenset[bytes]) -> Headers:
     named = {option.strip().lower() for name, value in headers if name == b"connection" for option in value.split(b",")}
     return [(name, value) for name, value in headers if name not in _HOP_BY_HOP | dropped | named]
+
+
+def is_stream(answer: BackendAnswer) -> bool:
+    """Whether an answer is server-sent events."""
+    return any(
+        name.lower() == b"content-type" and value.startswith(b"text/event-stream") for name, value in answer.headers
+    )
 
 
 def _has_body(scope: Scope) -> bool:

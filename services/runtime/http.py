@@ -1,5 +1,6 @@
 """Builds the HTTP app of a service: what every API has in common around its routes."""
 
+import asyncio
 from collections.abc import Mapping, Sequence
 from types import MappingProxyType
 from typing import Any, Final
@@ -19,6 +20,8 @@ from services.runtime.changes import router as changes_router
 from services.runtime.dependencies import dependency_of, get_ports
 from services.runtime.edge import Admission, LargeBodies, Observed, Tracing
 from services.runtime.error_handlers import add_error_handlers
+from services.runtime.events import router as events_router
+from services.runtime.live import LiveChanges
 from services.runtime.metrics import Metrics
 from services.runtime.openapi import complete, documented_routes
 from services.runtime.operations import Check, add_operations
@@ -33,7 +36,9 @@ __all__ = ["answer", "build_app", "dependency_of", "get_ports", "use_metrics"]
 API_VERSION: Final = "1"
 CORS_AGE_S: Final = 600
 CORS_METHODS: Final = ("GET", "POST", "PUT", "PATCH", "DELETE")
-CORS_REQUEST_HEADERS: Final = ("Authorization", "Content-Type", "Idempotency-Key", "If-Match", "traceparent")
+CORS_REQUEST_HEADERS: Final = (
+    *("Authorization", "Content-Type", "Idempotency-Key", "If-Match", "Last-Event-ID", "traceparent"),
+)
 CORS_ANSWER_HEADERS: Final = ("ETag", "Location", "Idempotency-Replayed", "Retry-After")
 DOCS_POLICY: Final = (
     "default-src 'none'; connect-src 'self'; img-src 'self' data:; "
@@ -45,6 +50,11 @@ DOCS_POLICY: Final = (
 def use_metrics(app: FastAPI, metrics: Metrics) -> None:
     """Makes the app count where the rest of its process counts: one registry a process."""
     app.state.metrics = metrics
+
+
+def use_stop(app: FastAPI, stop: asyncio.Event) -> None:
+    """Makes the app's event streams end when its process is to end."""
+    app.state.live.stopped = stop
 
 
 def answer(body: BaseModel, *, etag: str | None = None, status: int = 200) -> Response:
@@ -82,11 +92,12 @@ def build_app(
         "problems": table,
         "metrics": Metrics(service, "api"),
         "deployment_area": settings.deployment_area,
+        "live": LiveChanges(ports.store),
         parking.EVENTS: OPERATIONS.get(service),  # type: ignore[call-overload]  # any name may be asked for; none has no such routes
     }
     _set_state(app, common, state)
     operated = (parking.router,) if service in OPERATIONS else ()
-    for router in (*routers, changes_router, *operated):
+    for router in (*routers, changes_router, events_router, *operated):
         app.include_router(router, max_body_size=settings.body_bytes_max)
     add_operations(app, [ports.store.ping, authenticator.check, *readiness])
     _add_documentation(app)

@@ -22,6 +22,7 @@ RUNTIME_PROBLEMS: Final[tuple[Problem, ...]] = (
     Problem("cursor_invalid", 400, "分页游标无效"),
     Problem("unauthenticated", 401, "请先登录"),
     Problem("token_invalid", 401, "登录凭证无效"),
+    Problem("ticket_invalid", 401, "登录票据无效或已使用，请重新获取"),
     Problem("token_expired", 401, "登录已过期，请重新登录"),
     Problem("scope_missing", 403, "没有进行此操作的权限"),
     Problem("outside_area", 403, "超出所辖区域"),

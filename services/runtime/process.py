@@ -20,7 +20,7 @@ from services.eventing.times import from_text
 from services.runtime import logs
 from services.runtime.clock import DevelopmentClock, SystemClock
 from services.runtime.command_line import command_line
-from services.runtime.http import use_metrics
+from services.runtime.http import use_metrics, use_stop
 from services.runtime.ids import SystemIds, system_randomness
 from services.runtime.metrics import Metrics
 from services.runtime.mongo import MongoStore
@@ -184,6 +184,7 @@ async def reached(ask: Callable[[], Awaitable[None]], within_s: float, stop: asy
 async def _api(running: Running) -> None:
     app = running.service.build_api(running.ports, running.settings)
     use_metrics(app, running.metrics)
+    use_stop(app, running.stop)
     await serve(app, running.settings.host, running.settings.api_port, running.stop)
 
 

@@ -12,7 +12,7 @@ from services.eventing.batch import BatchHandler
 from services.eventing.ports import Index, Ports
 from services.eventing.relay import lease
 from services.eventing.relay.due import DueWork
-from services.runtime import commands
+from services.runtime import commands, tickets
 from services.runtime.settings import ServiceSettings
 
 S = TypeVar("S", bound=ServiceSettings)
@@ -25,8 +25,9 @@ _COMMON_COLLECTIONS: Final = (
     *outbox.COLLECTIONS,
     *processor.COLLECTIONS,
     *lease.COLLECTIONS,
+    *tickets.COLLECTIONS,
 )
-_COMMON_INDEXES: Final = (*commands.INDEXES, *outbox.INDEXES, *processor.INDEXES)
+_COMMON_INDEXES: Final = (*commands.INDEXES, *outbox.INDEXES, *processor.INDEXES, *tickets.INDEXES)
 
 
 def _no_due_work(_: Ports) -> Sequence[DueWork]:

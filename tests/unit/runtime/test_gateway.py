@@ -1,11 +1,13 @@
 """The gateway passes requests on as they are, says who sent them, and hides what is not for the world."""
 
+import asyncio
 import random
 from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
-from contextlib import asynccontextmanager
+from contextlib import AbstractAsyncContextManager, asynccontextmanager
 
 import pytest
 from fastapi import FastAPI
+from starlette.types import Message
 
 from services.runtime import gateway as module
 from services.runtime.gateway import Limits, build_gateway, client_address
@@ -175,6 +177,48 @@ async def test_an_answer_that_breaks_off_breaks_off_here_too() -> None:
     """An orderly end would tell the client that half an answer is a whole one."""
     with pytest.raises(BackendGoneError):
         await call(gateway(FakeBackends(breaks_off=True)), "GET", "/registry/v1/x")
+
+
+async def test_an_event_stream_is_passed_on_as_it_comes_beyond_the_time_limit_and_beside_other_requests(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(module, "REQUEST_TIMEOUT_S", 0.0)
+    monkeypatch.setattr(module, "EXTRA_TIME_S", 0.05)
+    monkeypatch.setattr(module, "REQUESTS_AT_ONCE_MAX", 1)
+    monkeypatch.setattr(module, "STREAMS_AT_ONCE_MAX", 1)
+    more = asyncio.Event()
+    stream = FakeBackends(headers=[(b"Content-Type", b"text/event-stream; charset=utf-8")])
+    plain = FakeBackends()
+
+    async def pieces() -> AsyncIterator[bytes]:
+        yield b"data: 1\n\n"
+        await more.wait()
+        yield b"data: 2\n\n"
+
+    monkeypatch.setattr(stream, "_send", pieces)
+
+    class Both(FakeBackends):
+        def ask(self, request: BackendRequest) -> AbstractAsyncContextManager[BackendAnswer]:  # type: ignore[override]
+            return (stream if "events" in request.url else plain).ask(request)
+
+    app = gateway(Both())
+    received: list[bytes] = []
+
+    async def send(message: Message) -> None:
+        received.append(message.get("body", b""))
+
+    async def receive() -> Message:
+        await asyncio.Event().wait()
+        raise AssertionError
+
+    listening = asyncio.create_task(app(http_scope("GET", "/hours/v1/events", "", {}), receive, send))
+    await asyncio.sleep(0.2)
+    assert b"".join(received) == b"data: 1\n\n", "what came is out before the rest is there"
+    assert (await call(app, "GET", "/hours/v1/accounts")).status == 200
+    assert (await call(app, "GET", "/hours/v1/events")).code == "try_again"
+    more.set()
+    await listening
+    assert b"".join(received) == b"data: 1\n\ndata: 2\n\n"
 
 
 async def test_a_client_that_hangs_up_is_given_no_answer_and_counted_as_such() -> None:

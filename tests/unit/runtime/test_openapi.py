@@ -81,7 +81,8 @@ def test_a_pages_example_is_made_of_its_items(document: dict[str, Any]) -> None:
 
 
 def test_every_path_of_the_api_is_there_and_no_other(document: dict[str, Any]) -> None:
-    assert set(document["paths"]) == {"/v1/notes", "/v1/notes/{note_id}", "/v1/batches", "/v1/changes"}
+    shared = {"/v1/changes", "/v1/events", "/v1/event-tickets"}
+    assert set(document["paths"]) == {"/v1/notes", "/v1/notes/{note_id}", "/v1/batches", *shared}
     assert document["servers"] == [{"url": "."}]
 
 
