@@ -2,7 +2,6 @@
 
 from collections import deque
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
@@ -25,7 +24,6 @@ PARKED_BYTES_PER_KEY_MAX = 12_000_000
 """One key's queue is one document, which holds at most 16 MiB."""
 RECORD_OVERHEAD_BYTES = 1_024
 """What a record in a queue takes besides its value, at most: topic, ids, type and path are all short."""
-PAGE_KEYS = 500
 MINUTE = timedelta(minutes=1)
 _LISTED = ("processor", "key", "count", "minutes", "bytes", "since", "first")
 
@@ -46,15 +44,6 @@ class Waiting(msgspec.Struct, frozen=True, gc=False):
     path: str | None
     minutes: int
     """Minutes of people's service that wait with it."""
-
-
-@dataclass(frozen=True, slots=True)
-class Parked:
-    """What waits of one processor."""
-
-    records: int
-    people: int
-    minutes: int
 
 
 class Pace:
@@ -153,22 +142,6 @@ async def list_heads(reads: Reads, *, limit: int, after: str = "") -> list[Docum
 async def show_parked(reads: Reads, each: str) -> Document | None:
     """One queue by its id."""
     return (await reads.get(PARKING, (each,))).get(each)
-
-
-async def count_parked(reads: Reads, processor: str) -> Parked:
-    """How much of a processor waits."""
-    total, after = Parked(0, 0, 0), ""
-    while True:
-        where = {"processor": {"$in": [processor, operations_of(processor)]}, "_id": {"$gt": after}}
-        page = await reads.find(PARKING, where, limit=PAGE_KEYS, fields=("count", "minutes"))
-        total = Parked(
-            total.records + sum(queue["count"] for queue in page),
-            total.people + len(page),
-            total.minutes + sum(queue["minutes"] for queue in page),
-        )
-        if len(page) < PAGE_KEYS:
-            return total
-        after = page[-1]["_id"]
 
 
 async def recent_times(reads: Reads, processor: str, now: datetime, limit: int) -> list[datetime]:

@@ -19,6 +19,7 @@ from services.eventing.ports import Document, TopicPartition
 from services.eventing.positions import POSITIONS, Position, PositionMoved
 from tests.support.counting import PEOPLE, POISON, CountingHandler
 from tests.support.engines import Bench, bench
+from tests.support.parked import waits
 from tests.support.records import NOON, P0, LogRecord, Publisher, check_in
 
 HOURS = OPERATIONS["hours"]
@@ -149,7 +150,7 @@ async def test_a_redrive_ends_at_what_still_fails_and_says_where() -> None:
     assert [record["reason"] for record in queue["records"]] == ["decision_failed", "behind"]
     assert queue["records"][0]["path"].startswith("ValueError at counting.py")
     assert (queue["count"], queue["minutes"]) == (2, 240)
-    assert await parking.count_parked(desk.bench.store, "counting") == parking.Parked(2, 1, 240)
+    assert await waits(desk.bench.store) == (2, 1, 240)
 
 
 async def test_a_redrive_without_a_repair_changes_nothing_but_what_is_said() -> None:
@@ -319,7 +320,7 @@ async def test_an_unreadable_request_is_parked_by_itself_and_can_be_discarded() 
     broken = LogRecord(*OPS, 0, broken.key, b"{}", broken.headers, broken.timestamp)
     await desk.bench.apply([broken], OPS)
     assert set(desk.bench.store.documents(PARKING)) == {"counting|a", "counting.operations|a"}
-    assert await parking.count_parked(desk.bench.store, "counting") == parking.Parked(2, 2, 120)
+    assert await waits(desk.bench.store) == (2, 2, 120)
     done = await desk.ask("discard", 0)  # not held up by it
     assert done.outcome == "done"
     which = "counting.operations|a"

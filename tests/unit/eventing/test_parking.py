@@ -11,11 +11,9 @@ from services.eventing.incoming import Flaw, Incoming
 from services.eventing.parking import (
     PARKING,
     Pace,
-    Parked,
     ParkingTooFast,
     QueueTooLong,
     Waiting,
-    count_parked,
     park,
     recent_times,
 )
@@ -102,16 +100,6 @@ async def test_a_full_queue_fits_a_document() -> None:
     beside = len(bson.encode(record)) - len(record["value"])
     assert beside <= parking.RECORD_OVERHEAD_BYTES
     assert parking.PARKED_BYTES_PER_KEY_MAX + beside < 16 * 1024 * 1024
-
-
-async def test_all_pages_are_counted_and_only_this_processors(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(parking, "PAGE_KEYS", 2)
-    store = MemoryStore()
-    await park_all(store, *(waiting(key, offset) for offset, key in enumerate("aabcde")))
-    await store.transact(lambda tx: park(tx, "assessment", "units", [waiting("a", 1)], NOON))
-    assert await count_parked(store, "hours") == Parked(6, 5, 360)
-    assert await count_parked(store, "assessment") == Parked(1, 1, 60)
-    assert await count_parked(store, "registry") == Parked(0, 0, 0)
 
 
 async def test_what_was_parked_within_the_last_minute_is_known_from_the_store() -> None:
