@@ -8,7 +8,7 @@ from pydantic_settings import BaseSettings, EnvSettingsSource, PydanticBaseSetti
 
 from services.contracts.topics import SERVICES
 from services.runtime.secret_files import SecretFileSource
-from services.runtime.settings import MongoUri, Port
+from services.runtime.settings import Port, load
 
 KEEP_BACKUPS: Final = 14
 """Two weeks of one a day."""
@@ -35,36 +35,38 @@ class BackupSettings(BaseSettings):
 class _Database(BaseSettings):
     model_config = SettingsConfigDict(frozen=True, extra="ignore")
 
-    mongodb_uri: MongoUri = SecretStr("mongodb://")
-    """As it stands here: none was given."""
-    mongodb_database: str | None = None
-
-    @classmethod
-    def settings_customise_sources(
-        cls,
-        settings_cls: type[BaseSettings],
-        init_settings: PydanticBaseSettingsSource,  # noqa: ARG003 - pydantic-settings' signature
-        env_settings: PydanticBaseSettingsSource,
-        dotenv_settings: PydanticBaseSettingsSource,  # noqa: ARG003
-        file_secret_settings: PydanticBaseSettingsSource,  # noqa: ARG003
-    ) -> tuple[PydanticBaseSettingsSource, ...]:
-        """The variables, then the files that they name."""
-        assert isinstance(env_settings, EnvSettingsSource)
-        return env_settings, SecretFileSource(settings_cls, env_settings.env_prefix)
+    mongodb_uri: SecretStr = SecretStr("")
+    mongodb_database: str = ""
 
 
 class DatabaseMissingError(Exception):
-    """No address is set for a service's database."""
+    """No address, or none that can be one, is set for a service's database."""
 
 
 def database_of(service: str) -> tuple[str, str]:
     """A service's database: address and name, from its own variables, else those for all. As ``ServiceSettings``.
 
-    Raises ``DatabaseMissingError``.
+    Raises ``DatabaseMissingError``, or ends the process as ``load`` does.
     """
-    own, common = _Database(_env_prefix=f"{service.upper()}_"), _Database()
-    given = (each.mongodb_uri.get_secret_value() for each in (own, common) if "mongodb_uri" in each.model_fields_set)
-    uri = next(given, None)
-    if uri is None:
-        raise DatabaseMissingError(f"set {service.upper()}_MONGODB_URI or MONGODB_URI, or either with _FILE")
-    return uri, own.mongodb_database or common.mongodb_database or service
+    prefix = f"{service.upper()}_"
+
+    class Database(_Database):
+        @classmethod
+        def settings_customise_sources(
+            cls,
+            settings_cls: type[BaseSettings],
+            init_settings: PydanticBaseSettingsSource,
+            env_settings: PydanticBaseSettingsSource,
+            dotenv_settings: PydanticBaseSettingsSource,  # noqa: ARG003 - pydantic-settings' signature
+            file_secret_settings: PydanticBaseSettingsSource,  # noqa: ARG003
+        ) -> tuple[PydanticBaseSettingsSource, ...]:
+            own = EnvSettingsSource(settings_cls, env_prefix=prefix), SecretFileSource(settings_cls, prefix)
+            return init_settings, *own, env_settings, SecretFileSource(settings_cls)
+
+    found = load(Database, f"{service} backup")
+    uri = found.mongodb_uri.get_secret_value()
+    if not uri:
+        raise DatabaseMissingError(f"set {prefix}MONGODB_URI or MONGODB_URI, or the same with _FILE")
+    if not uri.startswith(("mongodb://", "mongodb+srv://")):
+        raise DatabaseMissingError(f"{prefix}MONGODB_URI or MONGODB_URI: must begin with mongodb:// or mongodb+srv://")
+    return uri, found.mongodb_database or service
