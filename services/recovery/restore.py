@@ -10,6 +10,7 @@ from services.contracts.topics import TOPICS
 from services.eventing.batch import BatchHandler
 from services.eventing.generations import RenamedStore, RenamedTransaction
 from services.eventing.history import History
+from services.eventing.inbox import INBOX
 from services.eventing.observe import Observer
 from services.eventing.outbox import MARKED, OUTBOX, STREAMS, UNMARKED
 from services.eventing.ports import Clock, Document, Store, TopicPartition, Transaction
@@ -23,7 +24,7 @@ from services.recovery.order import Causes
 from services.recovery.patience import drop
 from services.recovery.recovery import Recovery
 from services.recovery.replay import replay
-from services.recovery.tail import PAGE_ROWS, Tail, TailBrokenError, TailEvent, begins_at, read_tail
+from services.recovery.tail import KEYS_A_READ, PAGE_ROWS, Tail, TailBrokenError, TailEvent, begins_at, read_tail
 from services.runtime.mongo_commands import DURABLE
 from services.runtime.schema import RESTORING, SCHEMA, SCHEMA_ID, SCHEMA_VERSION
 from services.runtime.service import Service
@@ -213,10 +214,11 @@ class TakenBack:
         limit = PARKED_PER_MINUTE_MAX
         engine = Engine(self._handler, store, self._wall, self._observer, parked_per_minute_max=limit)
         ends = await self._history.ends(self._handler.topics)
+        waiting = await self._parked({event.key for event in decided.fresh})
         for number in range(PARTITIONS):
             causes = Causes()
             for event in decided.fresh:
-                if event.partition == TopicPartition(projection.own_topic or "", number):
+                if event.key not in waiting and event.partition == TopicPartition(projection.own_topic or "", number):
                     causes.learn(projection.causes_of(event.envelope()))
             if causes.left:
                 partitions = [TopicPartition(topic, number) for topic in self._handler.topics]
@@ -225,6 +227,19 @@ class TakenBack:
                     raise TailBrokenError(
                         f"partition {number}: what the inputs hold does not make what {projection.own_topic} holds"
                     )
+
+    async def _parked(self, keys: Iterable[str]) -> frozenset[str]:
+        """Keys whose records wait in the backup, and were mended after it.
+
+        What operators asked stands in the operations topic, which the processor takes up: it then decides the same
+        again under the same ids and sequences, and consumers absorb that.
+        """
+        collection, every = self._handler.key_collection(self._handler.topics[0]), sorted(keys)
+        found: set[str] = set()
+        for start in range(0, len(every), KEYS_A_READ):
+            documents = await self._store.get(collection, every[start : start + KEYS_A_READ])
+            found.update(key for key, document in documents.items() if document.get(INBOX, {}).get("parked", False))
+        return frozenset(found)
 
     async def _number(self) -> None:
         """Gives what was marked here its place in the change feed, under an epoch that no cursor of before has."""

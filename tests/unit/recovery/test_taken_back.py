@@ -1,6 +1,7 @@
 """What own topics hold beyond a backup comes back: same documents, same sequences, nothing announced twice."""
 
 from collections.abc import Sequence
+from dataclasses import replace
 from datetime import UTC, datetime
 from typing import Any
 
@@ -17,6 +18,7 @@ from services.contracts.assessment import ScorePublished
 from services.contracts.codec import decode
 from services.contracts.documents import examples
 from services.contracts.event import Event
+from services.contracts.hours import EntryPosted
 from services.contracts.registry import OrganisationRegistered, RollRecorded, UnitRegistered, VolunteerRegistered
 from services.eventing import changes
 from services.eventing.facts import Fact
@@ -108,6 +110,25 @@ async def test_the_processor_takes_up_where_the_record_ends() -> None:
     sent = hours.store.documents(ledger.ACCOUNTS)["v1"]["inbox"]["sent"]
     last = sent["hours.entries"]
     assert min(announced) == last + 1, "sequences go on where the topic ends"
+
+
+async def test_a_record_that_was_mended_after_the_backup_is_left_to_the_processor() -> None:
+    hours = await Processing(hours_wiring).prepare()
+    messages = hours.publisher.messages(EVENTS[:1])
+    (broken,) = messages
+    await hours.take_messages([replace(broken, value=b"{")])
+    restored = copy_of(hours.store, hours_wiring.SERVICE)
+    assert restored.documents(ledger.ACCOUNTS)["v1"]["inbox"]["parked"]
+    await hours.take(*EVENTS[1:3])
+    history = MemoryHistory.of(hours)
+    mended = msgspec.structs.replace(
+        example(EntryPosted), volunteer_id="v1", cause=dict(broken.headers)["ce_id"].decode()
+    )
+    for message in Publisher("mended").messages([mended]):
+        partition = partition_of(message.topic, message.key)
+        history.log[partition].append(as_record(message, partition, len(history.log[partition])))
+    await taken_back(restored, history, hours_wiring, hours_recovery).run(manifest())
+    assert restored.documents(ledger.ENTRIES) == {}, "the operations topic brings it back"
 
 
 async def test_rows_that_were_published_after_the_backup_are_marked() -> None:
