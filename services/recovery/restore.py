@@ -1,11 +1,13 @@
 """Brings a service's database back: the backup, what its own topics hold beyond it, and nobody who was erased."""
 
 from collections.abc import Awaitable, Callable, Iterable, Iterator, Sequence
+from functools import partial
 from pathlib import Path
 from typing import Any, Final, NamedTuple, TypeVar
 
 from pymongo import AsyncMongoClient
 
+from services.contracts.event import Envelope
 from services.contracts.topics import TOPICS
 from services.eventing.batch import BatchHandler
 from services.eventing.generations import RenamedStore, RenamedTransaction
@@ -195,15 +197,23 @@ class TakenBack:
         for start in range(0, len(events), EVENTS_A_TRANSACTION):
             some = events[start : start + EVENTS_A_TRANSACTION]
 
-            async def work(tx: Transaction, some: Sequence[TailEvent] = some) -> None:
-                for event in some:
-                    await self._recovery.take_back(tx, event.envelope())
-                heads = {f"{event.partition.topic}|{event.key}": event.sequence for event in some}
-                await tx.replace(STREAMS, [{"_id": name, "n": n} for name, n in heads.items()])
-                await tx.insert(OUTBOX, [event.row(self._wall.now()) for event in some])
+            ours = [(event, envelope) for event in some if (envelope := event.readable()) is not None]
+            rows = [event.row(self._wall.now()) for event, _ in ours]
+            # Consumers have counted what others put there too, so sequences go on behind it.
+            heads = {f"{event.partition.topic}|{event.key}": event.sequence for event in some}
+            await self._store.transact(
+                partial(self._write, envelopes=[each for _, each in ours], rows=rows, heads=heads)
+            )
+            self._to_number |= {row["_id"]: row["count"] for row in rows}
 
-            await self._store.transact(work)
-            self._to_number |= {event.row(self._wall.now())["_id"]: 1 for event in some}
+    async def _write(
+        self, tx: Transaction, *, envelopes: Sequence[Envelope[Any]], rows: Sequence[Document], heads: dict[str, int]
+    ) -> None:
+        for envelope in envelopes:
+            await self._recovery.take_back(tx, envelope)
+        await tx.replace(STREAMS, [{"_id": name, "n": n} for name, n in heads.items()])
+        if rows:
+            await tx.insert(OUTBOX, rows)
 
     async def _decide_again(self, decided: Tail, everything: Tail) -> None:
         projection = self._recovery.projection

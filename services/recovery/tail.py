@@ -6,7 +6,7 @@ from typing import Any, Final
 
 import msgspec
 
-from services.contracts.codec import decode
+from services.contracts.codec import MalformedEventError, UndeclaredTypeError, decode
 from services.contracts.event import Envelope
 from services.eventing.history import History
 from services.eventing.inbox import INBOX
@@ -45,6 +45,13 @@ class TailEvent(msgspec.Struct, frozen=True):
     def envelope(self) -> Envelope[Any]:
         """The event itself."""
         return decode(self.event_type, self.value)
+
+    def readable(self) -> Envelope[Any] | None:
+        """The event, or nothing for what the service has never written: no owner announces what cannot be read."""
+        try:
+            return self.envelope()
+        except (MalformedEventError, UndeclaredTypeError):
+            return None
 
     def row(self, at: datetime) -> Document:
         """The outbox row that this event would have had, published already."""

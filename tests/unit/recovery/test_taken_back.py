@@ -229,6 +229,17 @@ async def test_an_announced_time_out_is_not_announced_again() -> None:
     assert hours.handler.processor == "hours"
 
 
+async def test_what_others_put_into_an_own_topic_is_not_announced_and_sequences_go_on_behind_it() -> None:
+    history = await published(example(UnitRegistered))
+    ((partition, (record,)),) = history.log.items()
+    history.log[partition] = [replace(record, value=b"{")]
+    service = registry_wiring.SERVICE
+    store = MemoryStore(service.all_indexes(), collections=service.all_collections())
+    await taken_back(store, history, registry_wiring, registry_recovery).run(manifest())
+    assert store.documents(OUTBOX) == {}
+    assert [head["n"] for head in store.documents(STREAMS).values()] == [1]
+
+
 async def test_a_topic_that_lacks_what_lies_between_is_refused() -> None:
     history = await published(example(UnitRegistered), example(UnitRegistered))
     for partition, records in history.log.items():
