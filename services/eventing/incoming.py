@@ -1,7 +1,7 @@
 """Reads what a record says of itself (key, id, sequence) and the event in it, without ever showing a value."""
 
 import re
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any, Literal
 
 import msgspec
@@ -40,15 +40,21 @@ class Incoming(msgspec.Struct, frozen=True, gc=False):
 
 
 class IncomingReader:
-    """Reads records for a processor that uses some of the declared types; the others are not even decoded."""
+    """Reads records for a processor that uses some of the declared types; the others are not even decoded.
 
-    def __init__(self, uses: frozenset[type[Event]]) -> None:
+    ``mended``: by event id, what stands in for a record, or ``None`` where nothing does; for rebuilds, which meet again
+    what operators have repaired and discarded. It may grow.
+    """
+
+    def __init__(self, uses: frozenset[type[Event]], mended: Mapping[str, Envelope[Any] | None] | None = None) -> None:
+        self._uses = uses
+        self._mended = mended if mended is not None else {}
         self._used: dict[bytes, str] = {event.TYPE.encode(): event.TYPE for event in uses}
         self._of_no_use = frozenset(kind.encode() for kind in BY_TYPE) - self._used.keys()
 
     def read(self, records: Sequence[Record]) -> list[Incoming]:
         """The records in their order. Raises ``UnreadableRecordError``; all else that is wrong becomes a flaw."""
-        used, of_no_use = self._used, self._of_no_use
+        used, of_no_use, mended = self._used, self._of_no_use, self._mended
         found: list[Incoming] = []
         append = found.append
         for record in records:  # hot: about a microsecond a record besides the decoding
@@ -63,7 +69,10 @@ class IncomingReader:
                 raise _unreadable(record)
             kind = headers.get("ce_type", _NO_TYPE)
             content: Envelope[Any] | Flaw | None
-            if (event_type := used.get(kind)) is not None:
+            if mended and event_id in mended:
+                stands_in = mended[event_id]
+                content = stands_in if stands_in is not None and type(stands_in.data) in self._uses else None
+            elif (event_type := used.get(kind)) is not None:
                 content = _event(event_type, record.value, event_id, key)
             else:
                 content = None if kind in of_no_use else Flaw("undeclared_type")

@@ -224,6 +224,36 @@ class Operator:
         )
 
 
+class Mended:
+    """What operators have put right, as the operations topic tells it, for a rebuild that meets the same records again.
+
+    A rebuild reads a record as what it became, in its place: that ends as parking, repair and redrive did.
+    """
+
+    def __init__(self) -> None:
+        self.events: dict[str, Envelope[Any] | None] = {}
+        """By event id: what stands in for a record, or ``None`` if it was discarded."""
+        self._waiting: dict[str, dict[str, Envelope[Any] | None]] = {}
+        """By queue: what was mended while its records went on waiting, until a redrive applies some."""
+
+    def learn(self, executed: ParkingExecuted) -> None:
+        """Takes in one outcome; those of one key in their order."""
+        waiting = self._waiting.setdefault(executed.parked_id, {})
+        if executed.action != "redrive" and executed.outcome == "done" and executed.record is not None:
+            waiting[executed.record.event_id] = _stand_in(executed.corrected)
+        is_freed = executed.outcome == "done" and executed.remaining == 0
+        if is_freed or executed.applied:
+            failing = executed.failing.event_id if executed.failing is not None else None
+            applied = [each for each in waiting if each != failing]
+            self.events |= {each: waiting.pop(each) for each in applied}
+
+
+def _stand_in(corrected: str | None) -> Envelope[Any] | None:
+    if corrected is None:
+        return None
+    return decode(msgspec.json.decode(corrected, type=_TypeOnly).type, corrected.encode())
+
+
 def request_document(
     request: ParkingRequested,
     state: RequestState,

@@ -71,6 +71,7 @@ class Engine(Generic[S, C]):
         *,
         parked_per_minute_max: int = PARKED_PER_MINUTE_MAX,
         operators: Operations | None = None,
+        mended: Mapping[str, Envelope[Any] | None] | None = None,
         spans: Spans | None = None,
     ) -> None:
         self.processor = handler.processor
@@ -80,7 +81,8 @@ class Engine(Generic[S, C]):
         self._wall = wall
         self._observer = observer
         self._spans = spans
-        self._incoming = IncomingReader(handler.uses if operators is None else handler.uses | {operators.requested})
+        uses = handler.uses if operators is None else handler.uses | {operators.requested}
+        self._incoming = IncomingReader(uses, mended)
         self._operator = operators and Operator(self.processor, operators, self._incoming, self._handle, self._minutes)
         self._pace = Pace(parked_per_minute_max)
         self._parked_per_minute_max = parked_per_minute_max

@@ -1,10 +1,12 @@
 """Builds a processor's projection from its topics beside the live one, and publishes nothing."""
 
 from collections.abc import Awaitable, Callable, Iterable, Sequence
+from contextlib import suppress
 from typing import Any, Final
 
-from services.contracts.codec import decode
+from services.contracts.codec import MalformedEventError, decode
 from services.contracts.event import Envelope
+from services.contracts.operations import OPERATIONS
 from services.contracts.topics import BY_NAME
 from services.eventing import parking
 from services.eventing.batch import BatchHandler
@@ -12,6 +14,7 @@ from services.eventing.generations import GENERATIONS, RenamedReads, RenamedStor
 from services.eventing.history import History
 from services.eventing.incoming import type_of
 from services.eventing.observe import Observer
+from services.eventing.operations import Mended
 from services.eventing.outbox import OUTBOX, STREAMS, UNMARKED
 from services.eventing.parking import PARKING
 from services.eventing.ports import Clock, Document, Index, Reads, Store, StoreAdmin, TopicPartition, Transaction
@@ -65,7 +68,17 @@ class Builder:
         own = (*projection.collections, *projection.records, *projection.uncompared, POSITIONS, PARKING)
         self.names = {each: name_in(each, generation) for each in own}
         self.store = RenamedStore(_base(store), self.names, owners=f"~{generation}", silenced=(OUTBOX, STREAMS))
-        self._engine = Engine(handler, self.store, wall, observer, parked_per_minute_max=PARKED_PER_MINUTE_MAX)
+        self._mended = Mended()
+        self._engine = Engine(
+            handler,
+            self.store,
+            wall,
+            observer,
+            parked_per_minute_max=PARKED_PER_MINUTE_MAX,
+            mended=self._mended.events,
+        )
+        self._operations = next((e for name, e in OPERATIONS.items() if name == handler.processor), None)
+        self._operated = [0] * PARTITIONS
         self._causes = [Causes() for _ in range(PARTITIONS)]
         self._learnt = [0] * PARTITIONS
 
@@ -136,6 +149,7 @@ class Builder:
     async def follow(self, live: Live) -> int:
         """Applies what the live projection has applied; returns how many events came out of their turn."""
         await self._learn(live.unannounced)
+        await self._learn_what_was_mended()
         disordered = 0
         for number in range(PARTITIONS):
             partitions = [TopicPartition(topic, number) for topic in self._handler.topics]
@@ -158,6 +172,22 @@ class Builder:
         for event in sorted(events, key=lambda event: (event["key"], event["sequence"])):
             for causes in self._causes:
                 self._name(causes, event["type"], event["value"])
+
+    async def _learn_what_was_mended(self) -> None:
+        """Reads what operators repaired and discarded, before the records that it was about."""
+        if self._operations is None:
+            return
+        executed, topic = self._operations.executed, self._operations.topic
+        ends = await self._history.ends([topic])
+        for number in range(PARTITIONS):
+            partition = TopicPartition(topic, number)
+            async for records in self._history.read(partition, self._operated[number], ends.get(partition, 0)):
+                for record in records:
+                    if type_of(record) == executed.TYPE:
+                        # What cannot be read was written by nobody of ours, and no processor has acted on it.
+                        with suppress(MalformedEventError):
+                            self._mended.learn(decode(executed.TYPE, record.value or b"").data)
+            self._operated[number] = ends.get(partition, 0)
 
     def _name(self, causes: Causes, event_type: str, value: bytes) -> None:
         envelope: Envelope[Any] = decode(event_type, value)
