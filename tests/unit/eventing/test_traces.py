@@ -63,7 +63,7 @@ def test_a_step_that_was_led_to_has_one_name_and_stays_in_its_trace() -> None:
     assert step.split("-")[1] == TRACE
 
 
-@pytest.mark.parametrize("context", [None, f"00-{TRACE}-{SPAN}-00", "nonsense", ""])
+@pytest.mark.parametrize("context", [None, f"00-{TRACE}-{SPAN}-00", f"00-{TRACE}-{SPAN}-02", "nonsense", ""])
 def test_what_is_not_sampled_is_carried_on_as_it_is(context: str | None) -> None:
     assert step_of(context, "hours event-1") == context
     assert sampled(context) is None

@@ -13,7 +13,7 @@ from fastapi import FastAPI
 from starlette.types import Message
 
 from services.eventing import outbox
-from services.eventing.changes import latest_cursor
+from services.eventing.changes import Change, latest_cursor
 from services.eventing.ports import StoreUnavailableError
 from services.runtime import edge, events, live, tickets
 from services.runtime.http import use_stop
@@ -140,6 +140,13 @@ async def test_what_is_published_is_told_in_order_and_once_to_everybody(app: Fas
         await until(lambda: len(one.numbers) == len(other.numbers) == 6)
         assert one.numbers == other.numbers == [4, 5, 6, 7, 8, 9]
         assert one.ids == [f"1.{n}" for n in range(4, 10)]
+
+
+def test_who_read_ahead_of_the_reader_is_not_told_again() -> None:
+    listener = live.Listener()
+    listener.level_at = 5
+    listener.put([Change(f"1.{number}", b"") for number in (4, 5, 6)])
+    assert [change.cursor for change in listener.waiting] == ["1.6"]
 
 
 async def test_one_reader_serves_all_and_rests_when_nobody_listens(app: FastAPI, feed: Feed) -> None:
