@@ -48,6 +48,11 @@ def test_what_the_baseline_knows_stays_known_on_another_line(folder: Path, basel
     assert [each.path for each in unknown(again, {"key.pem": known["key.pem"]})] == ["settings.py"]
 
 
+def test_a_test_may_make_up_a_password_and_no_key(folder: Path, baseline: dict[str, Any]) -> None:
+    found = [each._replace(path=f"tests/{each.path}") for each in scan(folder, FILES, baseline)]
+    assert [each.path for each in unknown(found, {})] == ["tests/key.pem"]
+
+
 def test_the_program_fails_for_a_stranger_and_shows_none_of_it(
     folder: Path, baseline: dict[str, Any], monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str]
 ) -> None:
