@@ -7,10 +7,9 @@ from types import ModuleType
 from typing import Final
 
 from services.assessment.scores import handlers as assessment_scores
-from services.eventing import parking
 from services.eventing.door import logic as door_logic
 from services.eventing.relay import loop as relay_loop
-from services.eventing.relay import unmarked
+from services.eventing.relay import unmarked, waiting
 from services.hours.ledger import reads as hours_reads
 from services.hours.timeouts import handlers as hours_timeouts
 from services.registry.imports import handlers as registry_imports
@@ -30,7 +29,7 @@ TIGHT: Final[tuple[tuple[ModuleType, str, int], ...]] = (
     (unmarked, "LOOK_UP_STREAMS_MAX", 2),
     (unmarked, "CLOSURE_EVENTS_MAX", 6),
     (relay_loop, "BATCH_EVENTS_MAX", 3),
-    (parking, "PAGE_KEYS", 1),
+    (waiting, "PAGE_KEYS", 1),
     (door_logic, "BATCH_RECORDS_MAX", 2),
     (registry_imports, "CHUNK_ROWS_MAX", 2),
     (hours_timeouts, "DUE_ACCOUNTS_MAX", 1),
