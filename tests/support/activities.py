@@ -185,6 +185,14 @@ def described() -> dict[str, Any]:
     return wiring.build_api(make_ports(MemoryStore()), http_settings()).openapi()
 
 
+EVERY_SERVICES = ("/v1/operations/", "/v1/event-tickets", "/v1/events")
+
+
+def own_paths() -> dict[str, Any]:
+    """The document's paths without those that every service has, which tests/unit/runtime asks."""
+    return {path: each for path, each in described()["paths"].items() if not path.startswith(EVERY_SERVICES)}
+
+
 class World:
     """Activities in memory, as its neighbours see it: registry's events go in, HTTP in and out, events come out."""
 

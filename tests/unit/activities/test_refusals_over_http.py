@@ -17,7 +17,7 @@ from tests.support.activities import (
     World,
     a_session,
     at,
-    described,
+    own_paths,
     slip,
     volunteer_updated,
 )
@@ -277,5 +277,5 @@ async def test_a_command_needs_a_key(world: World, path: str) -> None:
 
 
 def test_every_command_of_the_document_is_asked_for_its_scope() -> None:
-    paths = [path for path, operations in described()["paths"].items() if "post" in operations]
+    paths = [path for path, operations in own_paths().items() if "post" in operations]
     assert len(paths) == len(SCOPES)
