@@ -27,11 +27,18 @@ async def take_back(tx: Transaction, envelope: Envelope[Any]) -> None:
         case SignedUp() as event:
             await _sign_up(tx, event, envelope)
         case CheckedIn() | CheckedOut() as event:
-            known = await attendance.load(tx, [event.attendance_id])
-            after = evolve(known.get(event.attendance_id), event, accepted_at=envelope.time)
-            await attendance.save(tx, [after], known)
+            await _end(tx, event, envelope)
         case _:
             return
+
+
+async def _end(tx: Transaction, event: CheckedIn | CheckedOut, envelope: Envelope[Any]) -> None:
+    """One end of a presence; an end that does not follow what is known is none that activities has announced."""
+    known = await attendance.load(tx, [event.attendance_id])
+    before = known.get(event.attendance_id)
+    follows = before is None if isinstance(event, CheckedIn) else before is not None and before.check_out is None
+    if follows:
+        await attendance.save(tx, [evolve(before, event, accepted_at=envelope.time)], known)
 
 
 async def _activity(tx: Transaction, event: ActivityPublished, envelope: Envelope[Any]) -> None:
@@ -63,11 +70,11 @@ async def _session(tx: Transaction, event: SessionPublished, envelope: Envelope[
 
 
 async def _sign_up(tx: Transaction, event: SignedUp, envelope: Envelope[Any]) -> None:
-    if await signups.holds_place(tx, event.attendance_id):
+    identity = event.session.session_id
+    session = (await programme.load_sessions(tx, [identity])).get(identity)
+    if session is None or await signups.holds_place(tx, event.attendance_id):
         return
     await signups.save(tx, event, at=envelope.time)
-    identity = event.session.session_id
-    session = (await programme.load_sessions(tx, [identity]))[identity]
     await programme.save_places_taken(tx, identity, session.places_taken + 1)
 
 

@@ -214,6 +214,12 @@ async def test_activities_get_back_what_was_offered_and_who_came() -> None:
     assert store.documents(STREAMS)["activities.attendance|v-1"]["n"] == 3
 
 
+async def test_an_end_without_its_beginning_is_passed_over() -> None:
+    store = await restored_from([example(CheckedOut), example(SignedUp)], activities_wiring, activities_recovery)
+    assert store.documents("attendances") == {}
+    assert store.documents("sign_ups") == {}
+
+
 async def test_assessment_goes_on_with_the_next_revision() -> None:
     score = example(ScorePublished)
     store = await restored_from([score], assessment_wiring, assessment_recovery)
