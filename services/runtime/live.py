@@ -15,7 +15,8 @@ from services.eventing.changes import (
     number_of,
 )
 from services.eventing.outbox import OUTBOX
-from services.eventing.ports import Store, StoreError, Wakeups
+from services.eventing.ports import Store, StoreError
+from services.eventing.waiting import write_or_stop
 from services.runtime.logs import logger
 
 LISTENERS_MAX: Final = 1_000
@@ -169,23 +170,11 @@ class LiveChanges:
                         listener.put(changes)
                     await asyncio.sleep(0)  # listeners take theirs before more comes
                 else:
-                    await self._pause(wakeups)
+                    await write_or_stop(wakeups, self.stopped, POLL_S)
             # Nothing is awaited between the look at the users and this: whoever comes now begins a new reading.
             self._reading = None
         if self.stopped.is_set():
             self._finish_all("stopping")
-
-    async def _pause(self, wakeups: Wakeups) -> None:
-        """Waits for a write, the poll, or the end of the process."""
-        waits = {asyncio.create_task(wakeups.wait(POLL_S)), asyncio.create_task(self.stopped.wait())}
-        try:
-            done, _ = await asyncio.wait(waits, return_when=asyncio.FIRST_COMPLETED)
-        finally:
-            for each in waits:
-                each.cancel()
-            await asyncio.wait(waits)
-        for each in done:
-            each.result()
 
     def _finish_all(self, end: End) -> None:
         for listener in self._listeners:

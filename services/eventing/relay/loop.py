@@ -7,13 +7,14 @@ from contextlib import suppress
 
 from services.eventing.observe import Observer
 from services.eventing.outbox import OUTBOX, messages_of
-from services.eventing.ports import Document, LogError, LogWriter, Ports, StoreError, Wakeups
+from services.eventing.ports import Document, LogError, LogWriter, Ports, StoreError
 from services.eventing.relay import lease, marking, unmarked
 from services.eventing.relay.due import DueWork, do_due_work
 from services.eventing.relay.lease import LeaseGuard, LeaseLostError
 from services.eventing.relay.order import Row, in_batches, in_publication_order
 from services.eventing.relay.waiting import Sampler
 from services.eventing.traces import Span, Spans, sampled, step_of
+from services.eventing.waiting import write_or_stop
 
 BATCH_EVENTS_MAX = 5_000
 BATCH_BYTES_MAX = 8_000_000
@@ -154,21 +155,9 @@ class Relay:
                     found = await self.publish_unmarked(guard)
                     back_off.reset()
                     if not found:
-                        await self._idle(wakeups)
+                        await write_or_stop(wakeups, self.stop, POLL_EVERY_S)
 
         await self._retrying(listen)
-
-    async def _idle(self, wakeups: Wakeups) -> None:
-        """Waits for a write to the outbox, the poll or the stop."""
-        waits = {asyncio.create_task(wakeups.wait(POLL_EVERY_S)), asyncio.create_task(self.stop.wait())}
-        try:
-            done, _ = await asyncio.wait(waits, return_when=asyncio.FIRST_COMPLETED)
-        finally:
-            for each in waits:
-                each.cancel()
-            await asyncio.wait(waits)
-        for each in done:
-            each.result()
 
     # publishing
 
