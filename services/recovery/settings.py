@@ -4,11 +4,10 @@ from pathlib import Path
 from typing import Annotated, Final
 
 from pydantic import Field, SecretStr
-from pydantic_settings import BaseSettings, EnvSettingsSource, PydanticBaseSettingsSource, SettingsConfigDict
+from pydantic_settings import BaseSettings, PydanticBaseSettingsSource, SettingsConfigDict
 
 from services.contracts.topics import SERVICES
-from services.runtime.secret_files import SecretFileSource
-from services.runtime.settings import Port, load
+from services.runtime.settings import Port, load, own_then_shared
 
 KEEP_BACKUPS: Final = 14
 """Two weeks of one a day."""
@@ -60,8 +59,7 @@ def database_of(service: str) -> tuple[str, str]:
             dotenv_settings: PydanticBaseSettingsSource,  # noqa: ARG003 - pydantic-settings' signature
             file_secret_settings: PydanticBaseSettingsSource,  # noqa: ARG003
         ) -> tuple[PydanticBaseSettingsSource, ...]:
-            own = EnvSettingsSource(settings_cls, env_prefix=prefix), SecretFileSource(settings_cls, prefix)
-            return init_settings, *own, env_settings, SecretFileSource(settings_cls)
+            return own_then_shared(settings_cls, prefix, init_settings, env_settings)
 
     found = load(Database, f"{service} backup")
     uri = found.mongodb_uri.get_secret_value()

@@ -144,6 +144,17 @@ class KafkaSettings(BaseSettings):
         )
 
 
+def own_then_shared(
+    settings_cls: type[BaseSettings],
+    prefix: str,
+    given: PydanticBaseSettingsSource,
+    environment: PydanticBaseSettingsSource,
+) -> tuple[PydanticBaseSettingsSource, ...]:
+    """What is given, then the variables and files whose names begin with ``prefix``, then those for all."""
+    own = EnvSettingsSource(settings_cls, env_prefix=prefix), SecretFileSource(settings_cls, prefix)
+    return given, *own, environment, SecretFileSource(settings_cls)
+
+
 class ServiceSettings(HttpSettings, KafkaSettings):
     """Every setting of a service's three processes; ``HOURS_X`` overrides ``X`` for the service hours.
 
@@ -204,9 +215,7 @@ class ServiceSettings(HttpSettings, KafkaSettings):
         file_secret_settings: PydanticBaseSettingsSource,  # noqa: ARG003
     ) -> tuple[PydanticBaseSettingsSource, ...]:
         """What is given, then the service's own variable, then the one for all."""
-        prefix = f"{cls.SERVICE}_"
-        own = EnvSettingsSource(settings_cls, env_prefix=prefix), SecretFileSource(settings_cls, prefix)
-        return init_settings, *own, env_settings, SecretFileSource(settings_cls)
+        return own_then_shared(settings_cls, f"{cls.SERVICE}_", init_settings, env_settings)
 
 
 def load(settings: type[S], name: str) -> S:
